@@ -1,0 +1,157 @@
+//! Everything that can happen in a run, as data: the engine emits, reporters listen.
+
+use crate::base::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a stage says while it works. Names of metrics are the field's: `loss`, `reward`, `grad_norm`, …
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum StageEvent {
+    /// A count or fact known before the work starts: rows read, dropped, cut, trained tokens.
+    Facts {
+        /// Name to number.
+        facts: BTreeMap<String, f64>,
+    },
+    /// One step is done.
+    Progress {
+        /// Steps done so far, counted from the stage's start (not from a resume).
+        step: u64,
+        /// Steps in all.
+        total: u64,
+        /// What a step is called: `step`, `item`, `sequence`.
+        unit: String,
+        /// Tokens that passed through the model since the last progress event.
+        tokens: u64,
+        /// The step's numbers.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// Something the user should know, with what to do.
+    Warning {
+        /// One sentence that names the cure.
+        message: String,
+    },
+    /// A state from which the stage can resume is on disk.
+    Checkpointed {
+        /// The step it was taken after.
+        step: u64,
+    },
+}
+
+/// What identifies a stage in an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRef {
+    /// The deep key.
+    pub key: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name the file gives it.
+    pub name: String,
+}
+
+/// What can happen in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The plan is made, work begins.
+    RunStarted {
+        /// The run's id, the name of its event log.
+        run: String,
+        /// Distinct stages in the plan.
+        stages: usize,
+        /// Those whose result is in the store.
+        cached: usize,
+        /// Those to run.
+        to_run: usize,
+    },
+    /// A stage whose result is already there.
+    StageCached {
+        /// Which.
+        stage: StageRef,
+    },
+    /// Another process works on the stage; this run waits for its result.
+    StageWaiting {
+        /// Which.
+        stage: StageRef,
+        /// Who: host, process id and age.
+        holder: String,
+    },
+    /// A worker has begun.
+    StageStarted {
+        /// Which.
+        stage: StageRef,
+        /// The step a saved state allows it to continue from.
+        resumed_from: Option<u64>,
+        /// Why it runs at all.
+        reason: String,
+    },
+    /// A worker said something.
+    StageSaid {
+        /// Which.
+        stage: StageRef,
+        /// What.
+        said: StageEvent,
+    },
+    /// The result is published.
+    StageFinished {
+        /// Which.
+        stage: StageRef,
+        /// Seconds of work, earlier attempts that it resumed from left out.
+        seconds: f64,
+        /// Role to artifact digest.
+        outputs: BTreeMap<String, Digest>,
+        /// The stage's final numbers.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// The stage failed; what waits for it is blocked.
+    StageFailed {
+        /// Which.
+        stage: StageRef,
+        /// What went wrong and what to do, as the stage said it.
+        message: String,
+        /// `FILE:LINE:COLUMN` of the declaration.
+        declared_at: Option<String>,
+    },
+    /// A stage that cannot run because one it needs failed.
+    StageBlocked {
+        /// Which.
+        stage: StageRef,
+        /// The failed one.
+        by: StageRef,
+    },
+    /// The stage was asked to stop and has saved a state.
+    StageInterrupted {
+        /// Which.
+        stage: StageRef,
+        /// The step of its newest saved state.
+        saved_at: Option<u64>,
+    },
+    /// Nothing is left to do.
+    RunFinished {
+        /// The run's id.
+        run: String,
+        /// Stages run to the end.
+        finished: usize,
+        /// Stages found in the store.
+        cached: usize,
+        /// Stages that failed.
+        failed: usize,
+        /// Stages that could not start.
+        blocked: usize,
+        /// Wall time.
+        seconds: f64,
+    },
+}
+
+/// Takes events as they happen.
+pub trait Sink: Send + Sync {
+    /// Called once an event, in order.
+    fn emit(&self, event: &Event);
+}
+
+/// A sink that drops everything.
+pub struct NullSink;
+
+impl Sink for NullSink {
+    fn emit(&self, _event: &Event) {}
+}

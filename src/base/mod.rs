@@ -1,0 +1,8 @@
+//! Floor 0: what every room stands on, and nothing that knows a language, a store or a tensor.
+
+pub mod digest;
+pub mod event;
+pub mod fs;
+pub mod kind;
+pub mod seed;
+pub mod source;

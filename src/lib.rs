@@ -1,0 +1,5 @@
+//! srlm, the build system for small reasoning models: orderings of training stages as one graph, each stage run once.
+//!
+//! `docs/architecture.md` draws the house; the modules below stand in the order of its floors.
+
+pub mod base;

@@ -1,0 +1,4 @@
+//! The one integration-test binary: each module below is a subject.
+#![expect(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+
+mod floors;

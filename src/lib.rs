@@ -3,3 +3,5 @@
 //! `docs/architecture.md` draws the house; the modules below stand in the order of its floors.
 
 pub mod base;
+pub mod diag;
+pub mod lang;

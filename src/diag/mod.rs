@@ -1,0 +1,7 @@
+//! Diagnostics: data here, their catalogue in `codes.rs`, their looks in `render.rs`.
+
+pub mod codes;
+mod diagnostic;
+pub mod render;
+
+pub use diagnostic::{Diagnostic, Fix, Label, Severity};

@@ -1,0 +1,200 @@
+//! Types at work: whether a value fits, what it becomes where it does, and what to say where it does not.
+
+use super::ast::{TypeExpr, TypeKind};
+use super::datum::{Datum, Fields, article};
+use super::nearest::nearest;
+use super::resolve::{join, normalised};
+use super::types::{Dimension, Type};
+use super::units;
+use super::value::Value;
+use crate::base::source::Span;
+use crate::diag::{Diagnostic, codes};
+use std::rc::Rc;
+
+/// The value as one of type `wanted`, where it fits. Whole numbers become real ones, and texts become paths as seen
+/// from the folder `dir`.
+pub(super) fn coerce(value: &Datum, wanted: &Type, dir: &str) -> Option<Datum> {
+    match (value, wanted) {
+        (_, Type::Unknown) => Some(value.clone()),
+        (Datum::Opaque(ty), _) => ty.fits(wanted).then(|| value.clone()),
+        (Datum::Plain(Value::None), Type::Optional(_)) => Some(value.clone()),
+        (_, Type::Optional(inner)) => coerce(value, inner, dir),
+        (_, Type::OneOf(options)) => one_of(value, options, dir),
+        (Datum::Plain(Value::Int(whole)), Type::Float) => Some(Datum::float(*whole as f64)),
+        (Datum::Plain(Value::String(text)), Type::Path) => Some(path(text, dir)),
+        (Datum::Plain(Value::String(text)), Type::Strings(texts)) => texts.contains(text).then(|| value.clone()),
+        (Datum::List(items), Type::List(item)) => {
+            Some(Datum::list(items.iter().map(|value| coerce(value, item, dir)).collect::<Option<_>>()?))
+        }
+        (Datum::Record(fields), Type::Suite) => is_suite(fields).then(|| value.clone()),
+        (Datum::Record(fields), Type::Record(wanted)) => record(fields, wanted, dir),
+        (Datum::Module(_) | Datum::Std, _) => None,
+        _ => value.ty().fits(wanted).then(|| value.clone()),
+    }
+}
+
+/// An option that needs no conversion goes first.
+fn one_of(value: &Datum, options: &[Type], dir: &str) -> Option<Datum> {
+    let exact = options.iter().any(|option| *option == value.ty());
+    if exact { Some(value.clone()) } else { options.iter().find_map(|option| coerce(value, option, dir)) }
+}
+
+fn path(text: &str, dir: &str) -> Datum {
+    Datum::Plain(Value::Path(normalised(&join(dir, text))))
+}
+
+fn is_suite(fields: &Fields) -> bool {
+    !fields.is_empty() && fields.iter().all(|(_, value)| value.ty().fits(&Type::Bench))
+}
+
+fn record(fields: &Fields, wanted: &[(String, Type)], dir: &str) -> Option<Datum> {
+    let find = |name: &String| fields.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+    let optional = |ty: &Type| matches!(ty, Type::Optional(_)).then(|| Datum::Plain(Value::None));
+    let known = fields.iter().all(|(name, _)| wanted.iter().any(|(other, _)| other == name));
+    let converted = wanted.iter().map(|(name, ty)| {
+        let value = find(name).map_or_else(|| optional(ty), |value| coerce(value, ty, dir))?;
+        Some((name.clone(), value))
+    });
+    let converted: Option<Fields> = converted.collect();
+    converted.filter(|_| known).map(|fields| Datum::Record(Rc::new(fields)))
+}
+
+/// `place` needs a `wanted`, and the value at `span` is none.
+pub(super) fn mismatch(place: &str, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
+    let message = format!("{place} needs {}, not {}", article(&wanted.to_string()), value.describe());
+    let found = Diagnostic::error(codes::TYPE_MISMATCH, message, span, format!("this is {}", value.describe()));
+    suggest(found, value, wanted, span)
+}
+
+fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
+    if let Datum::Plain(Value::String(text)) = value {
+        let texts = texts_of(wanted);
+        return match nearest(text, texts.iter().map(String::as_str)) {
+            Some(meant) => found.help(format!("did you mean \"{meant}\"?")).fix(span, format!("\"{meant}\"")),
+            None => found,
+        };
+    }
+    let dimensions = dimensions_of(wanted);
+    let number = matches!(value, Datum::Plain(Value::Int(_) | Value::Float(_)));
+    match (dimensions.first(), value, wanted) {
+        (Some(first), Datum::Plain(Value::Int(_)), _) => {
+            let unit = units::base_name(*first);
+            let written = format!("{}{unit}", value.show());
+            found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
+        }
+        (Some(_), Datum::Plain(Value::Quantity(_)), _) => {
+            found.help(format!("units that fit: {}", unit_list(&dimensions)))
+        }
+        (Some(_), _, _) if number => found.help(format!("give the number a unit: {}", unit_list(&dimensions))),
+        (None, Datum::Plain(_), Type::List(item)) if coerce(value, item, "").is_some() => {
+            let written = format!("[{}]", value.show());
+            found.help(format!("write a list: `{written}`")).fix(span, written)
+        }
+        (_, Datum::Function(_), Type::Model | Type::Dataset | Type::Scores) => {
+            found.help("apply it to a value: `value |> stage`")
+        }
+        (_, _, Type::Suite) => found.help("a suite is a record of benchmarks: `{ name: bench(data) }`"),
+        _ => found,
+    }
+}
+
+fn texts_of(ty: &Type) -> Vec<String> {
+    match ty {
+        Type::Strings(texts) => texts.clone(),
+        Type::OneOf(options) => options.iter().flat_map(texts_of).collect(),
+        Type::Optional(inner) => texts_of(inner),
+        _ => Vec::new(),
+    }
+}
+
+fn dimensions_of(ty: &Type) -> Vec<Dimension> {
+    match ty {
+        Type::Quantity(dimension) => vec![*dimension],
+        Type::OneOf(options) => options.iter().flat_map(dimensions_of).collect(),
+        Type::Optional(inner) => dimensions_of(inner),
+        _ => Vec::new(),
+    }
+}
+
+fn unit_list(dimensions: &[Dimension]) -> String {
+    dimensions.iter().flat_map(|&dimension| units::of(dimension)).collect::<Vec<_>>().join(" ")
+}
+
+const TYPE_NAMES: &[(&str, Type)] = &[
+    ("Int", Type::Int),
+    ("Float", Type::Float),
+    ("Bool", Type::Bool),
+    ("String", Type::String),
+    ("Path", Type::Path),
+    ("Duration", Type::Quantity(Dimension::Duration)),
+    ("Size", Type::Quantity(Dimension::Size)),
+    ("Tokens", Type::Quantity(Dimension::Tokens)),
+    ("Seqs", Type::Quantity(Dimension::Seqs)),
+    ("Steps", Type::Quantity(Dimension::Steps)),
+    ("Epochs", Type::Quantity(Dimension::Epochs)),
+    ("Percent", Type::Quantity(Dimension::Percent)),
+    ("Points", Type::Quantity(Dimension::Points)),
+    ("Model", Type::Model),
+    ("Teacher", Type::Teacher),
+    ("Dataset", Type::Dataset),
+    ("Reward", Type::Reward),
+    ("Bench", Type::Bench),
+    ("Suite", Type::Suite),
+    ("Scores", Type::Scores),
+];
+
+/// The type that is written; `Unknown` with a diagnostic where there is none of that name.
+pub(super) fn written_type(ty: &TypeExpr, diagnostics: &mut Vec<Diagnostic>) -> Type {
+    let mut inner = |ty: &TypeExpr| Box::new(written_type(ty, diagnostics));
+    match &ty.kind {
+        TypeKind::Name(name) => match TYPE_NAMES.iter().find(|(known, _)| known == name) {
+            Some((_, ty)) => ty.clone(),
+            None => {
+                diagnostics.push(unknown_type(name, ty.span));
+                Type::Unknown
+            }
+        },
+        TypeKind::Strings(texts) => Type::Strings(texts.clone()),
+        TypeKind::List(item) => Type::List(inner(item)),
+        TypeKind::Record(fields) => {
+            Type::Record(fields.iter().map(|(name, ty)| (name.name.clone(), *inner(ty))).collect())
+        }
+        TypeKind::Optional(of) => Type::Optional(inner(of)),
+        TypeKind::Function(from, to) => Type::Function(inner(from), inner(to)),
+    }
+}
+
+fn unknown_type(name: &str, span: Span) -> Diagnostic {
+    let known = TYPE_NAMES.iter().map(|&(name, _)| name);
+    let message = format!("there is no type `{name}`");
+    let found = Diagnostic::error(codes::UNKNOWN_NAME, message, span, "not a type");
+    let foreign =
+        [("str", "String"), ("string", "String"), ("number", "Float"), ("list", "[Int]"), ("boolean", "Bool")];
+    let meant = foreign.iter().find(|(other, _)| *other == name).map(|&(_, ours)| ours);
+    match meant.or_else(|| nearest(name, known.clone())) {
+        Some(meant) => found.help(format!("did you mean `{meant}`?")).fix(span, meant),
+        None => found.help(format!("types are: {}", known.collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// The numbers of a value that a range applies to, in base units; of a list those of its items.
+pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
+    match value {
+        Datum::Plain(Value::Int(value)) => vec![*value as f64],
+        Datum::Plain(Value::Float(value)) => vec![*value],
+        Datum::Plain(Value::Quantity(quantity)) => vec![quantity.amount],
+        Datum::List(items) => items.iter().flat_map(magnitudes).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A number of the value is outside of `low..=high`.
+pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {
+    let limits = match (low.is_finite(), high.is_finite()) {
+        (true, true) => format!("between {low} and {high}"),
+        (true, false) => format!("at least {low}"),
+        _ => format!("at most {high}"),
+    };
+    let message = format!("`{name}` must be {limits}, not {}", value.show());
+    Diagnostic::error(codes::OUT_OF_RANGE, message, span, format!("must be {limits}"))
+}

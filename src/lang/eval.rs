@@ -1,0 +1,645 @@
+//! Expressions to values. Checking is evaluating: a recipe is checked by running it on values known by type only.
+
+use super::ast::*;
+use super::check::{coerce, mismatch, written_type};
+use super::datum::{Datum, Function};
+use super::graph::Graph;
+use super::nearest::nearest;
+use super::operators::{self, Fault};
+use super::resolve::{Definition, Module, ModuleId, not_in_module};
+use super::signature::Catalogue;
+use super::types::Type;
+use super::value::{Quantity, Value};
+use super::{prelude, units};
+use crate::base::source::{SourceId, Span};
+use crate::diag::{Diagnostic, Label, codes};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many expressions may be evaluated, and how many values made: a program without loops can still be exponential.
+const MAX_STEPS: usize = 5_000_000;
+const MAX_VALUES: usize = 1_000_000;
+
+/// A value that the command line sets.
+pub(super) struct Override {
+    /// What was written; `None` where it did not parse.
+    pub expr: Option<Expr>,
+    /// Where the name stands in its source.
+    pub name: Span,
+    /// Where the value stands in its source.
+    pub span: Span,
+}
+
+/// The evaluator of one compilation.
+pub(super) struct Evaluator<'a> {
+    pub catalogue: &'a Catalogue,
+    pub modules: &'a [Arc<Module>],
+    pub entry: ModuleId,
+    pub overrides: BTreeMap<String, Override>,
+    pub graph: Graph,
+    pub diagnostics: Vec<Diagnostic>,
+    /// The recipe calls under way, outermost first.
+    pub sites: Vec<Span>,
+    values: BTreeMap<(ModuleId, usize), Datum>,
+    reported: BTreeSet<(&'static str, Span)>,
+    steps: usize,
+    made: usize,
+}
+
+/// A name of a block, a parameter or an axis.
+pub(super) struct Local {
+    pub name: String,
+    pub value: Datum,
+    /// What `name.name` reads: the label of an axis value.
+    pub label: Option<String>,
+}
+
+/// Where an expression is evaluated.
+pub(super) struct Frame {
+    pub module: ModuleId,
+    pub locals: Vec<Local>,
+}
+
+impl Frame {
+    /// The outermost level of a module.
+    pub fn new(module: ModuleId) -> Self {
+        Frame { module, locals: Vec::new() }
+    }
+
+    /// Gives a value a name.
+    pub fn bind(&mut self, name: &str, value: Datum) {
+        self.locals.push(Local { name: name.to_string(), value, label: None });
+    }
+
+    fn find(&self, name: &str) -> Option<&Local> {
+        self.locals.iter().rev().find(|local| local.name == name)
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator that has evaluated nothing yet.
+    pub fn new(catalogue: &'a Catalogue, modules: &'a [Arc<Module>], entry: ModuleId) -> Self {
+        Evaluator {
+            catalogue,
+            modules,
+            entry,
+            overrides: BTreeMap::new(),
+            graph: Graph::default(),
+            diagnostics: Vec::new(),
+            sites: Vec::new(),
+            values: BTreeMap::new(),
+            reported: BTreeSet::new(),
+            steps: 0,
+            made: 0,
+        }
+    }
+
+    /// Reports a finding once, however often the place is evaluated, with the calls that led there.
+    pub fn report(&mut self, mut diagnostic: Diagnostic) -> Datum {
+        let fresh = diagnostic.span().is_none_or(|span| self.reported.insert((diagnostic.code, span)));
+        if !fresh {
+            return Datum::UNKNOWN;
+        }
+        let inside_std = diagnostic.span().is_some_and(|span| self.in_std(span));
+        let own = self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
+        if let (true, Some(site)) = (inside_std, own) {
+            // The call is the user's, the library is not.
+            diagnostic.labels.insert(0, Label { span: site, text: "by way of this call".to_string() });
+        } else {
+            for &site in self.sites.iter().rev().take(2) {
+                diagnostic = diagnostic.label(site, "in this call");
+            }
+        }
+        self.diagnostics.push(diagnostic);
+        Datum::UNKNOWN
+    }
+
+    fn in_std(&self, span: Span) -> bool {
+        self.modules.iter().any(|module| module.is_std && module.source == span.source)
+    }
+
+    /// The module behind an id.
+    pub fn module(&self, id: ModuleId) -> Arc<Module> {
+        self.modules[id.0].clone()
+    }
+
+    /// The folder that paths written in a source are relative to.
+    pub fn dir(&self, source: SourceId) -> String {
+        let module = self.modules.iter().find(|module| module.source == source);
+        module.map(|module| module.dir.clone()).unwrap_or_default()
+    }
+
+    /// Counts values made; `false` when there are too many.
+    pub fn make(&mut self, count: usize, span: Span) -> bool {
+        self.made = self.made.saturating_add(count);
+        if self.made > MAX_VALUES {
+            self.too_large(span, "more than 1,000,000 values are made");
+        }
+        self.made <= MAX_VALUES
+    }
+
+    /// Reports that a limit is passed.
+    pub fn too_large(&mut self, span: Span, what: &str) -> Datum {
+        if self.diagnostics.iter().any(|found| found.code == codes::PROGRAM_TOO_LARGE) {
+            return Datum::UNKNOWN;
+        }
+        let message = format!("the program is too large: {what}");
+        self.report(Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, span, "here"))
+    }
+
+    /// Whether two types can meet; reports a mismatch where not.
+    pub fn fitted(&mut self, place: &str, value: Datum, wanted: &Type, span: Span) -> Datum {
+        let dir = self.dir(span.source);
+        match coerce(&value, wanted, &dir) {
+            Some(value) => value,
+            None => self.report(mismatch(place, &value, wanted, span)),
+        }
+    }
+
+    /// The type that is written.
+    pub fn written(&mut self, ty: &TypeExpr) -> Type {
+        let mut diagnostics = Vec::new();
+        let ty = written_type(ty, &mut diagnostics);
+        diagnostics.into_iter().for_each(|found| drop(self.report(found)));
+        ty
+    }
+
+    /// The value of an item, evaluated at its first use. What it needs comes first, so that long rows of definitions
+    /// do not nest.
+    pub fn item(&mut self, module: ModuleId, index: usize) -> Datum {
+        let source = self.module(module);
+        let mut open = vec![index];
+        while let Some(&top) = open.last() {
+            let known = |index: &usize| self.values.contains_key(&(module, *index));
+            if known(&top) {
+                open.pop();
+            } else if source.cyclic.contains(&top) {
+                self.values.insert((module, top), Datum::UNKNOWN);
+            } else {
+                let missing: Vec<usize> = source.uses[top].iter().copied().filter(|index| !known(index)).collect();
+                if missing.is_empty() {
+                    let value = self.evaluate_item(module, top);
+                    self.values.insert((module, top), value);
+                }
+                open.extend(missing);
+            }
+        }
+        self.values[&(module, index)].clone()
+    }
+
+    fn definition(&mut self, definition: &Definition, module: ModuleId) -> Datum {
+        match definition {
+            Definition::Item(index) => self.item(module, *index),
+            Definition::Module(id) => Datum::Module(*id),
+            Definition::Imported(id, name) => match self.module(*id).names.get(name) {
+                Some(definition) => self.definition(definition, *id),
+                None => Datum::UNKNOWN,
+            },
+            Definition::Std => Datum::Std,
+            Definition::Broken => Datum::UNKNOWN,
+        }
+    }
+
+    /// What a name of the file or the block stands for; `None` for names of the catalogue and unknown ones.
+    pub fn own_name(&mut self, name: &str, frame: &Frame) -> Option<Datum> {
+        if let Some(local) = frame.find(name) {
+            return Some(local.value.clone());
+        }
+        let module = self.module(frame.module);
+        module.names.get(name).map(|definition| self.definition(definition, frame.module))
+    }
+
+    fn name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if let Some(value) = self.own_name(name, frame) {
+            return value;
+        }
+        match name {
+            "identity" => Datum::Function(Function::Identity.into()),
+            _ if prelude::BUILTINS.contains(&name) => {
+                let message = format!("`{name}` needs arguments");
+                self.report(Diagnostic::error(codes::BAD_ARGUMENTS, message, span, "call it: `name(…)`"))
+            }
+            _ => self.catalogue_name(name, span).unwrap_or_else(|| self.unknown_name(name, span, frame)),
+        }
+    }
+
+    /// Reports a name that nothing defines.
+    pub fn unknown_name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        let module = self.module(frame.module);
+        let catalogue = self.catalogue;
+        let locals = frame.locals.iter().rev().map(|local| local.name.as_str());
+        let own = module.names.keys().map(String::as_str);
+        let kinds = catalogue.stages.iter().map(|stage| stage.kind);
+        let variants = catalogue.variants.iter().map(|variant| variant.name);
+        let builtins = prelude::BUILTINS.iter().copied();
+        let known = locals.chain(own).chain(kinds).chain(variants).chain(builtins);
+        let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
+        let found = match (self.importable(name), nearest(name, known)) {
+            (Some(import), _) => found.help(format!("import it: `{import}`")),
+            (None, Some(meant)) => found.help(format!("did you mean `{meant}`?")).fix(span, meant),
+            (None, None) => found,
+        };
+        self.report(found)
+    }
+
+    /// The import that would define a name.
+    fn importable(&self, name: &str) -> Option<String> {
+        let std = || self.modules.iter().filter(|module| module.is_std);
+        let whole = std().find(|module| module.name == name).map(|module| format!("use std.{}", module.name));
+        let part = || std().find(|module| matches!(module.names.get(name), Some(Definition::Item(_))));
+        whole.or_else(|| part().map(|module| format!("use std.{}.{{{name}}}", module.name)))
+    }
+
+    /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
+    pub fn expr(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return self.too_large(expr.span, "evaluating it takes more than 5,000,000 steps");
+        }
+        match &expr.kind {
+            ExprKind::None => Datum::Plain(Value::None),
+            ExprKind::Bool(value) => Datum::bool(*value),
+            ExprKind::Int(value) => Datum::int(*value),
+            ExprKind::Float(value) => Datum::float(*value),
+            ExprKind::Quantity(amount, unit) => self.quantity(*amount, unit, expr.span),
+            ExprKind::Text(parts) => self.text(parts, frame),
+            ExprKind::Name(name) => self.name(name, expr.span, frame),
+            ExprKind::List(items) => self.list(items, expr.span, frame),
+            ExprKind::Comprehension(comprehension) => self.comprehension(comprehension, expr.span, frame),
+            ExprKind::Record(record) => self.record(record, frame),
+            ExprKind::Construct(kind, record) => self.construct(kind, record, expr.span, frame),
+            ExprKind::Postfix(value, suffixes) => self.postfix(value, suffixes, frame),
+            ExprKind::With(value, changes) => self.with(value, changes, frame),
+            ExprKind::Negate(value) => self.negate(value, expr.span, frame),
+            ExprKind::Arithmetic(head, rest) => self.arithmetic(head, rest, frame),
+            ExprKind::Range(from, to, step) => self.range(from, to, step.as_deref(), expr.span, frame),
+            ExprKind::Compare(left, operator, right) => self.compare(left, *operator, right, expr.span, frame),
+            ExprKind::Not(value) => match self.condition(value, frame) {
+                Some(value) => Datum::bool(!value),
+                None => Datum::Opaque(Type::Bool),
+            },
+            ExprKind::And(parts) => self.logic(parts, false, frame),
+            ExprKind::Or(parts) => self.logic(parts, true, frame),
+            ExprKind::Join(parts) => self.join(parts, frame),
+            ExprKind::Pipe(head, stages) => self.pipe(head, stages, frame),
+            ExprKind::If(parts) => self.choose(parts, frame),
+        }
+    }
+
+    fn quantity(&mut self, amount: f64, unit: &Ident, span: Span) -> Datum {
+        let Some((dimension, factor)) = units::find(&unit.name) else {
+            return self.unknown_unit(unit);
+        };
+        match operators::quantity(Quantity { amount: amount * factor, dimension }) {
+            Ok(value) => value,
+            Err(_) => {
+                let name = dimension.json_name();
+                let message = format!("{amount}{} is no whole number of {name}", unit.name);
+                self.report(Diagnostic::error(codes::BAD_NUMBER, message, span, format!("{name} are whole numbers")))
+            }
+        }
+    }
+
+    fn unknown_unit(&mut self, unit: &Ident) -> Datum {
+        let message = format!("there is no unit `{}`", unit.name);
+        let found = Diagnostic::error(codes::UNKNOWN_UNIT, message, unit.span, "not a unit");
+        let meant = units::meant(&unit.name).and_then(|meant| Some((meant, units::find(meant)?.0)));
+        let found = match meant {
+            Some((meant, dimension)) => {
+                let list = units::of(dimension).join(" ");
+                found
+                    .help(format!("did you mean `{meant}`? Units of {}: {list}", dimension.type_name()))
+                    .fix(unit.span, meant)
+            }
+            None => found.help(format!("units are: {}", units::names().collect::<Vec<_>>().join(" "))),
+        };
+        self.report(found)
+    }
+
+    fn text(&mut self, parts: &[TextPart], frame: &mut Frame) -> Datum {
+        let mut text = String::new();
+        let mut known = true;
+        for part in parts {
+            match part {
+                TextPart::Text(part) => text.push_str(part),
+                TextPart::Value(value) => {
+                    let value = self.expr(value, frame);
+                    known &= !value.is_opaque();
+                    text.push_str(&value.show());
+                }
+            }
+        }
+        if known { Datum::string(text) } else { Datum::Opaque(Type::String) }
+    }
+
+    fn list(&mut self, items: &[Expr], span: Span, frame: &mut Frame) -> Datum {
+        if !self.make(items.len(), span) {
+            return Datum::UNKNOWN;
+        }
+        let values: Vec<Datum> = items.iter().map(|item| self.expr(item, frame)).collect();
+        let first = values.first().map_or(Type::Unknown, Datum::ty);
+        for (value, item) in values.iter().zip(items) {
+            let (ty, numbers) = (value.ty(), [Type::Int, Type::Float]);
+            let mixed = numbers.contains(&ty) && numbers.contains(&first);
+            if !(mixed || alike(&ty, &first)) {
+                let message = format!("a list holds one type: first {first}, then {ty}");
+                let found = Diagnostic::error(
+                    codes::TYPE_MISMATCH,
+                    message,
+                    item.span,
+                    format!("this is {}", value.describe()),
+                );
+                return self.report(found.label(items[0].span, format!("this is {}", values[0].describe())));
+            }
+        }
+        Datum::list(values)
+    }
+
+    fn comprehension(&mut self, comprehension: &Comprehension, span: Span, frame: &mut Frame) -> Datum {
+        let values = self.expr(&comprehension.values, frame);
+        match &values {
+            Datum::List(items) => {
+                let mut results = Vec::new();
+                for item in items.iter() {
+                    if !self.make(1, span) {
+                        return Datum::UNKNOWN;
+                    }
+                    results.extend(self.round(comprehension, item.clone(), frame));
+                }
+                Datum::list(results)
+            }
+            Datum::Opaque(Type::Unknown) => values,
+            Datum::Opaque(Type::List(item)) => {
+                let result = self.round(comprehension, Datum::Opaque((**item).clone()), frame);
+                Datum::Opaque(Type::List(Box::new(result.map_or(Type::Unknown, |result| result.ty()))))
+            }
+            other => self.report(mismatch(
+                "`for … in`",
+                other,
+                &Type::List(Box::new(Type::Unknown)),
+                comprehension.values.span,
+            )),
+        }
+    }
+
+    fn round(&mut self, comprehension: &Comprehension, item: Datum, frame: &mut Frame) -> Option<Datum> {
+        frame.bind(&comprehension.name.name, item);
+        let keep =
+            comprehension.condition.as_ref().is_none_or(|condition| self.condition(condition, frame) != Some(false));
+        let result = keep.then(|| self.expr(&comprehension.item, frame));
+        frame.locals.pop();
+        result
+    }
+
+    fn record(&mut self, record: &Record, frame: &mut Frame) -> Datum {
+        let arguments = self.arguments(&record.fields, frame);
+        if arguments.open {
+            return Datum::UNKNOWN;
+        }
+        Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name, entry.value)).collect())
+    }
+
+    /// `head(…)[…].name`
+    pub fn postfix(&mut self, head: &Expr, suffixes: &[Suffix], frame: &mut Frame) -> Datum {
+        let mut rest = suffixes;
+        let mut value = match (&head.kind, suffixes) {
+            (ExprKind::Name(name), [Suffix::Call(args, span), tail @ ..]) if self.own_name(name, frame).is_none() => {
+                rest = tail;
+                let name = Ident { name: name.clone(), span: head.span };
+                self.call_catalogue(&name, args, head.span.to(*span), frame)
+            }
+            (ExprKind::Name(name), [Suffix::Member(member), tail @ ..]) if member.name == "name" => {
+                match frame.find(name).and_then(|local| local.label.clone()) {
+                    Some(label) => {
+                        rest = tail;
+                        Datum::string(label)
+                    }
+                    None => self.expr(head, frame),
+                }
+            }
+            _ => self.expr(head, frame),
+        };
+        let mut span = head.span;
+        for suffix in rest {
+            (value, span) = self.suffix(value, span, suffix, frame);
+        }
+        value
+    }
+
+    fn suffix(&mut self, value: Datum, span: Span, suffix: &Suffix, frame: &mut Frame) -> (Datum, Span) {
+        match suffix {
+            Suffix::Call(args, end) => {
+                let site = span.to(*end);
+                (self.call_value(&value, args, None, site, frame), site)
+            }
+            Suffix::Index(index) => (self.index(&value, index, span, frame), span.to(index.span)),
+            Suffix::Member(member) => (self.member(&value, member, span), span.to(member.span)),
+        }
+    }
+
+    fn index(&mut self, value: &Datum, index: &Expr, span: Span, frame: &mut Frame) -> Datum {
+        let at = self.expr(index, frame);
+        match (value, &at) {
+            (Datum::List(items), Datum::Plain(Value::Int(at))) => {
+                let item = usize::try_from(*at).ok().and_then(|at| items.get(at)).cloned();
+                item.unwrap_or_else(|| self.bad_index(*at, items.len(), index.span))
+            }
+            (Datum::Record(_), Datum::Plain(Value::String(name))) => {
+                self.member(value, &Ident { name: name.clone(), span: index.span }, span)
+            }
+            (Datum::Opaque(Type::List(item)), _) => Datum::Opaque((**item).clone()),
+            _ if value.is_opaque() || at.is_opaque() => Datum::UNKNOWN,
+            _ => {
+                let message = format!("{} cannot be indexed by {}", value.describe(), at.describe());
+                let found = Diagnostic::error(codes::BAD_INDEX, message, index.span, "not an index of it");
+                self.report(found.help("lists are indexed by whole numbers, records by texts"))
+            }
+        }
+    }
+
+    fn bad_index(&mut self, at: i64, length: usize, span: Span) -> Datum {
+        let message = format!("the list has {length} items and none at {at}");
+        self.report(Diagnostic::error(codes::BAD_INDEX, message, span, "outside of the list").help("the first is at 0"))
+    }
+
+    /// `value.member`
+    pub fn member(&mut self, value: &Datum, member: &Ident, span: Span) -> Datum {
+        match value {
+            Datum::Module(id) => self.module_member(*id, member),
+            Datum::Std => match self.modules.iter().position(|module| module.is_std && module.name == member.name) {
+                Some(index) => Datum::Module(ModuleId(index)),
+                None => self.no_std_module(member),
+            },
+            Datum::Record(fields) => match fields.iter().find(|(name, _)| *name == member.name) {
+                Some((_, value)) => value.clone(),
+                None => self.no_member(fields.iter().map(|(name, _)| name.as_str()).collect(), value, member),
+            },
+            Datum::Opaque(Type::Record(fields)) => match fields.iter().find(|(name, _)| *name == member.name) {
+                Some((_, ty)) => Datum::Opaque(ty.clone()),
+                None => self.no_member(fields.iter().map(|(name, _)| name.as_str()).collect(), value, member),
+            },
+            Datum::Opaque(Type::Unknown | Type::Suite) => Datum::UNKNOWN,
+            other => {
+                let message = format!("{} has no parts to read with `.`", other.describe());
+                let found = Diagnostic::error(codes::NO_MEMBER, message, member.span, "no such part");
+                self.report(found.label(span, format!("this is {}", other.describe())))
+            }
+        }
+    }
+
+    fn module_member(&mut self, id: ModuleId, member: &Ident) -> Datum {
+        let module = self.module(id);
+        match module.names.get(&member.name) {
+            Some(definition) if member.name != "std" => self.definition(definition, id),
+            _ => self.report(not_in_module(&module, member)),
+        }
+    }
+
+    fn no_std_module(&mut self, member: &Ident) -> Datum {
+        let known = prelude::MODULES.iter().map(|&(name, _)| name);
+        let message = format!("there is no module `std.{}`", member.name);
+        let found = Diagnostic::error(codes::NO_SUCH_MODULE, message, member.span, "not in the standard library");
+        let found = match nearest(&member.name, known.clone()) {
+            Some(meant) => found.help(format!("did you mean `std.{meant}`?")).fix(member.span, meant),
+            None => found.help(format!("std has: {}", known.collect::<Vec<_>>().join(", "))),
+        };
+        self.report(found)
+    }
+
+    fn no_member(&mut self, known: Vec<&str>, value: &Datum, member: &Ident) -> Datum {
+        let kind = if value.ty() == Type::Suite { "suite" } else { "record" };
+        let message = format!("the {kind} has no `{}`", member.name);
+        let found = Diagnostic::error(codes::NO_MEMBER, message, member.span, "no such field");
+        let found = match nearest(&member.name, known.iter().copied()) {
+            Some(meant) => found.help(format!("did you mean `{meant}`?")).fix(member.span, meant),
+            None => found.help(format!("it has: {}", known.join(", "))),
+        };
+        self.report(found)
+    }
+
+    fn negate(&mut self, value: &Expr, span: Span, frame: &mut Frame) -> Datum {
+        let value = self.expr(value, frame);
+        let message = format!("`-` does not work on {}", value.describe());
+        operators::negate(&value).unwrap_or_else(|fault| self.fault(fault, message, span))
+    }
+
+    fn arithmetic(&mut self, head: &Expr, rest: &[(Arithmetic, Expr)], frame: &mut Frame) -> Datum {
+        let mut left = self.expr(head, frame);
+        let mut span = head.span;
+        for (operator, right) in rest {
+            let value = self.expr(right, frame);
+            let result = operators::arithmetic(*operator, &left, &value);
+            left = match result {
+                Ok(result) => result,
+                Err(Fault::RewardConstant) => self.reward_constant(*operator, span, right.span),
+                Err(fault) => {
+                    let symbol = operator.symbol();
+                    let message = format!("`{symbol}` does not work on {} and {}", left.describe(), value.describe());
+                    self.fault(fault, message, span.to(right.span))
+                }
+            };
+            span = span.to(right.span);
+        }
+        left
+    }
+
+    fn fault(&mut self, fault: Fault, message: String, span: Span) -> Datum {
+        let found = match fault {
+            Fault::Number(why) => Diagnostic::error(codes::BAD_NUMBER, why, span, "this has no result"),
+            _ => Diagnostic::error(codes::BAD_OPERANDS, message, span, "these types do not go together"),
+        };
+        self.report(found)
+    }
+
+    fn reward_constant(&mut self, operator: Arithmetic, left: Span, right: Span) -> Datum {
+        let symbol = operator.symbol();
+        let message = format!("a number `{symbol}` a reward: the constant changes no advantage");
+        let between = Span { start: left.end, end: right.start, ..left };
+        let found = Diagnostic::error(codes::REWARD_CONSTANT, message, left, "a constant").label(right, "a reward");
+        let help = "a weight is written `0.1 * reward`; an offset stands on the right: `reward - 1.0`";
+        self.report(found.help(help).fix(between, " * "))
+    }
+
+    fn range(&mut self, from: &Expr, to: &Expr, step: Option<&Expr>, span: Span, frame: &mut Frame) -> Datum {
+        let whole = |evaluator: &mut Self, expr: &Expr, frame: &mut Frame| {
+            let value = evaluator.expr(expr, frame);
+            match evaluator.fitted("a range", value, &Type::Int, expr.span) {
+                Datum::Plain(Value::Int(value)) => Some(value),
+                _ => None,
+            }
+        };
+        let (from, to) = (whole(self, from, frame), whole(self, to, frame));
+        let step = step.map_or(Some(1), |step| whole(self, step, frame));
+        let (Some(from), Some(to), Some(step)) = (from, to, step) else {
+            return Datum::Opaque(Type::List(Box::new(Type::Int)));
+        };
+        if step == 0 {
+            return self.report(Diagnostic::error(
+                codes::BAD_NUMBER,
+                "the step of a range is zero",
+                span,
+                "never ends",
+            ));
+        }
+        let distance = (i128::from(to) - i128::from(from)) / i128::from(step);
+        let count = usize::try_from(distance + 1).unwrap_or(if distance < 0 { 0 } else { usize::MAX });
+        let beyond = (to < from) == (step > 0) && to != from;
+        let count = if beyond { 0 } else { count };
+        if !self.make(count, span) {
+            return Datum::UNKNOWN;
+        }
+        Datum::list((0..count as i64).map(|index| Datum::int(from + index * step)).collect())
+    }
+
+    fn compare(&mut self, left: &Expr, operator: Comparison, right: &Expr, span: Span, frame: &mut Frame) -> Datum {
+        let (left, right) = (self.expr(left, frame), self.expr(right, frame));
+        let message = format!("{} and {} cannot be compared like this", left.describe(), right.describe());
+        operators::compare(operator, &left, &right).unwrap_or_else(|fault| self.fault(fault, message, span))
+    }
+
+    /// The truth of a condition; `None` where it is not known, or was no condition.
+    pub fn condition(&mut self, expr: &Expr, frame: &mut Frame) -> Option<bool> {
+        let value = self.expr(expr, frame);
+        match self.fitted("a condition", value, &Type::Bool, expr.span) {
+            Datum::Plain(Value::Bool(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// `and` stops at the first false part, `or` at the first true one.
+    fn logic(&mut self, parts: &[Expr], stop: bool, frame: &mut Frame) -> Datum {
+        let mut known = true;
+        for part in parts {
+            match self.condition(part, frame) {
+                Some(value) if value == stop && known => return Datum::bool(stop),
+                Some(_) => {}
+                None => known = false,
+            }
+        }
+        if known { Datum::bool(!stop) } else { Datum::Opaque(Type::Bool) }
+    }
+
+    fn choose(&mut self, parts: &[Expr; 3], frame: &mut Frame) -> Datum {
+        let [condition, then, otherwise] = parts;
+        match self.condition(condition, frame) {
+            Some(true) => self.expr(then, frame),
+            Some(false) => self.expr(otherwise, frame),
+            None => {
+                let (first, second) = (self.expr(then, frame).ty(), self.expr(otherwise, frame).ty());
+                let ty = if first.fits(&second) { second.clone() } else { first.clone() };
+                if !alike(&first, &second) {
+                    let message = format!("the branches of `if` differ: {first} and {second}");
+                    let found =
+                        Diagnostic::error(codes::TYPE_MISMATCH, message, otherwise.span, format!("this is {second}"));
+                    return self.report(found.label(then.span, format!("this is {first}")));
+                }
+                Datum::Opaque(ty)
+            }
+        }
+    }
+}
+
+/// Whether values of two types may stand beside each other.
+fn alike(left: &Type, right: &Type) -> bool {
+    left.fits(right) || right.fits(left)
+}

@@ -1,0 +1,168 @@
+//! Likely mistakes of syntax: what a user most probably meant where the parser gave up.
+
+use super::scan::is_word;
+use super::units;
+use crate::base::source::{SourceId, Span};
+use crate::diag::{Diagnostic, codes};
+
+/// The words that cannot be names.
+const KEYWORDS: &[&str] = &[
+    "use", "as", "param", "where", "let", "recipe", "suite", "pipeline", "sweep", "over", "in", "skip", "when",
+    "compare", "profile", "return", "if", "then", "else", "for", "with", "and", "or", "not", "step", "mod", "true",
+    "false", "none",
+];
+
+/// A message of its own for the mistake at byte `at` of an item's `code`, where it is a known one.
+pub(super) fn explain(source: SourceId, base: usize, code: &str, at: usize) -> Option<Diagnostic> {
+    let place = Place { source, base, code, at };
+    place
+        .equals_for_colon()
+        .or_else(|| place.bar_for_pipe())
+        .or_else(|| place.unit_apart())
+        .or_else(|| place.foreign())
+        .or_else(|| place.missing_keyword())
+        .or_else(|| place.keyword_as_name())
+}
+
+/// The word or sign at byte `at`.
+pub(super) fn token(code: &str, at: usize) -> &str {
+    let rest = &code[at..];
+    let word = rest.bytes().take_while(|&byte| is_word(byte)).count();
+    let sign = rest.chars().next().map_or(0, char::len_utf8);
+    &rest[..word.max(sign)]
+}
+
+struct Place<'a> {
+    source: SourceId,
+    base: usize,
+    code: &'a str,
+    at: usize,
+}
+
+impl Place<'_> {
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, self.base + start, self.base + end)
+    }
+
+    fn rest(&self) -> &str {
+        &self.code[self.at..]
+    }
+
+    /// The last word before the place, where nothing but blanks lies between.
+    fn word_before(&self) -> &str {
+        let before = self.code[..self.at].trim_end();
+        let length = before.bytes().rev().take_while(|&byte| is_word(byte)).count();
+        &before[before.len() - length..]
+    }
+
+    fn equals_for_colon(&self) -> Option<Diagnostic> {
+        // The parser may stop at the name before the sign, or at the sign itself.
+        let word = token(self.code, self.at);
+        let skipped = if word.bytes().all(is_word) { word.len() } else { 0 };
+        let after = &self.rest()[skipped..];
+        let sign = self.at + skipped + (after.len() - after.trim_start().len());
+        let named = skipped > 0 || !self.word_before().is_empty();
+        let is_sign = self.code[sign..].starts_with('=') && !self.code[sign..].starts_with("==");
+        if !(named && is_sign && self.inside_brackets()) {
+            return None;
+        }
+        let span = self.span(sign, sign + 1);
+        let found =
+            Diagnostic::error(codes::EQUALS_FOR_COLON, "a field is written `name: value`", span, "write `:` here");
+        Some(found.help("`=` gives a name to a value; `:` fills a field").fix(span, ":"))
+    }
+
+    fn inside_brackets(&self) -> bool {
+        let count = |byte: u8| self.code[..self.at].bytes().filter(|&other| other == byte).count();
+        count(b'{') + count(b'(') > count(b'}') + count(b')')
+    }
+
+    fn bar_for_pipe(&self) -> Option<Diagnostic> {
+        if !self.rest().starts_with('|') || self.rest().starts_with("||") {
+            return None;
+        }
+        let span = self.span(self.at, self.at + 1);
+        let found =
+            Diagnostic::error(codes::BAR_FOR_PIPE, "a value goes into a stage with `|>`", span, "write `|>` here");
+        Some(found.help("`value |> stage` applies the stage").fix(span, "|>"))
+    }
+
+    /// The parser takes the unit for a field's name and stops behind it, or stops at it.
+    fn unit_apart(&self) -> Option<Diagnostic> {
+        let before = self.code[..self.at].trim_end();
+        let behind = before.len() - self.word_before().len();
+        self.unit_at(self.at).or_else(|| self.unit_at(behind))
+    }
+
+    fn unit_at(&self, at: usize) -> Option<Diagnostic> {
+        let unit = token(self.code, at);
+        let place = Place { at, ..*self };
+        let number = place.word_before();
+        let is_number = number.starts_with(|first: char| first.is_ascii_digit());
+        if !is_number || (units::find(unit).is_none() && units::meant(unit).is_none()) || KEYWORDS.contains(&unit) {
+            return None;
+        }
+        let start = self.code[..at].trim_end().len();
+        let found = Diagnostic::error(
+            codes::UNIT_APART,
+            "a unit touches its number",
+            self.span(start - number.len(), at + unit.len()),
+            format!("write `{number}{unit}`"),
+        );
+        Some(found.help("remove the space").fix(self.span(start, at), ""))
+    }
+
+    fn foreign(&self) -> Option<Diagnostic> {
+        const SIGNS: &[(&str, &str, &str)] = &[
+            ("&&", "`and`", " and "),
+            ("||", "`or`", " or "),
+            ("->", "`|>` for a pipeline; `->` only stands in types", "|>"),
+            ("**", "`*`; there are no powers", "*"),
+            ("!", "`not`", "not "),
+            ("'", "double quotes", "\""),
+            (";", "a line break", ""),
+        ];
+        let (sign, ours, fix) = SIGNS.iter().find(|(sign, ..)| self.rest().starts_with(sign))?;
+        let span = self.span(self.at, self.at + sign.len());
+        let found = Diagnostic::error(
+            codes::FOREIGN_OPERATOR,
+            format!("`{sign}` does not exist here"),
+            span,
+            format!("write {ours}"),
+        );
+        Some(if *sign == "'" { found } else { found.fix(span, *fix) })
+    }
+
+    /// A binding at the outermost level, without the word that makes it an item.
+    fn missing_keyword(&self) -> Option<Diagnostic> {
+        let word = token(self.code, self.at);
+        let after = self.rest()[word.len()..].trim_start();
+        let binds = word.starts_with(|first: char| first.is_ascii_alphabetic())
+            && after.starts_with('=')
+            && !after.starts_with("==")
+            && self.code[..self.at].trim_end_matches([' ', '\t']).ends_with('\n');
+        if !binds {
+            return None;
+        }
+        let span = self.span(self.at, self.at + word.len());
+        let found =
+            Diagnostic::error(codes::NOT_AN_ITEM, "an item is expected here", span, "no keyword stands before this");
+        Some(found.help("write `let` before the name").fix(self.span(self.at, self.at), "let "))
+    }
+
+    fn keyword_as_name(&self) -> Option<Diagnostic> {
+        let word = token(self.code, self.at);
+        let after = self.rest()[word.len()..].trim_start();
+        let named = (after.starts_with([':', '=']) && !after.starts_with("==")) || self.starts_definition();
+        if !KEYWORDS.contains(&word) || !named {
+            return None;
+        }
+        let span = self.span(self.at, self.at + word.len());
+        let message = format!("`{word}` is a keyword and cannot be a name");
+        Some(Diagnostic::error(codes::KEYWORD_AS_NAME, message, span, "choose another name"))
+    }
+
+    fn starts_definition(&self) -> bool {
+        ["let", "param", "recipe", "suite", "pipeline", "sweep", "over"].contains(&self.word_before())
+    }
+}

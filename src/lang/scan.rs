@@ -1,0 +1,372 @@
+//! Cuts a file into items before pest sees it, so that one broken item hides nothing else and depth is bounded.
+
+use crate::base::source::{SourceId, Span};
+use crate::diag::{Diagnostic, codes};
+
+/// How deep brackets may nest: each level costs the parser about twenty stack frames.
+const MAX_DEPTH: usize = 48;
+/// How many `if` and `->` an item may hold, since both nest to the right without brackets.
+const MAX_RIGHT_NESTING: usize = 64;
+
+const ITEM_KEYWORDS: [&str; 9] = ["use", "param", "let", "recipe", "suite", "pipeline", "sweep", "compare", "profile"];
+
+/// The text of one item.
+#[derive(Debug)]
+pub(super) struct Slice {
+    /// First byte.
+    pub start: usize,
+    /// One past its last byte that is no comment.
+    pub end: usize,
+    /// Its doc comment.
+    pub doc: Option<String>,
+    /// Whether a finding of the scanner explains already why it will not parse.
+    pub broken: bool,
+}
+
+/// What scanning gives.
+pub(super) struct Scan {
+    /// The items.
+    pub slices: Vec<Slice>,
+    /// The text with what was reported already blanked out, byte for byte.
+    pub masked: String,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Cuts `text` into items.
+pub(super) fn scan(source: SourceId, text: &str) -> Scan {
+    let mut scanner = Scanner::new(source, text);
+    while scanner.at < scanner.bytes.len() {
+        scanner.step();
+    }
+    scanner.finish()
+}
+
+struct Open {
+    closer: u8,
+    at: usize,
+    /// Set for `${`: the text goes on after the closer.
+    in_text: bool,
+}
+
+struct Scanner<'a> {
+    source: SourceId,
+    text: &'a str,
+    bytes: &'a [u8],
+    masked: Vec<u8>,
+    at: usize,
+    last_code: usize,
+    stack: Vec<Open>,
+    right_nesting: usize,
+    slices: Vec<Slice>,
+    docs: Vec<String>,
+    stray: bool,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(source: SourceId, text: &'a str) -> Self {
+        Scanner {
+            source,
+            text,
+            bytes: text.as_bytes(),
+            masked: text.as_bytes().to_vec(),
+            at: 0,
+            last_code: 0,
+            stack: Vec::new(),
+            right_nesting: 0,
+            slices: Vec::new(),
+            docs: Vec::new(),
+            stray: false,
+            diagnostics: Vec::new(),
+        }
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, start, end)
+    }
+
+    fn peek(&self, ahead: usize) -> u8 {
+        self.bytes.get(self.at + ahead).copied().unwrap_or(0)
+    }
+
+    fn step(&mut self) {
+        match self.peek(0) {
+            byte if byte.is_ascii_whitespace() => self.at += 1,
+            b'#' => self.comment(),
+            b'/' if self.peek(1) == b'/' => self.slashes(),
+            byte if byte.is_ascii_alphabetic() || byte == b'_' => self.word(),
+            byte => self.symbol(byte),
+        }
+    }
+
+    fn line_end(&self, from: usize) -> usize {
+        self.text[from..].find('\n').map_or(self.text.len(), |length| from + length)
+    }
+
+    fn comment(&mut self) {
+        let end = self.line_end(self.at);
+        let line = &self.text[self.at..end];
+        if let Some(doc) = line.strip_prefix("##").filter(|_| self.stack.is_empty() && self.first_on_line(self.at)) {
+            self.docs.push(doc.trim().to_string());
+        }
+        self.at = end;
+    }
+
+    fn slashes(&mut self) {
+        let (start, end) = (self.at, self.line_end(self.at));
+        let span = self.span(start, start + 2);
+        self.diagnostics.push(
+            Diagnostic::error(codes::SLASH_COMMENT, "`//` does not start a comment", span, "comments start with `#`")
+                .help("write `#`")
+                .fix(span, "#"),
+        );
+        self.mask(start, end);
+        self.at = end;
+    }
+
+    fn mask(&mut self, start: usize, end: usize) {
+        self.masked[start..end].fill(b' ');
+    }
+
+    fn first_on_line(&self, at: usize) -> bool {
+        self.bytes[..at].iter().rev().take_while(|&&byte| byte != b'\n').all(u8::is_ascii_whitespace)
+    }
+
+    fn column(&self, at: usize) -> usize {
+        self.bytes[..at].iter().rev().take_while(|&&byte| byte != b'\n').count()
+    }
+
+    fn word(&mut self) {
+        let start = self.at;
+        let length = self.bytes[start..].iter().take_while(|&&byte| is_word(byte)).count();
+        let word = &self.text[start..start + length];
+        self.at += length;
+        match word {
+            keyword if ITEM_KEYWORDS.contains(&keyword) && self.opens_item(start) => self.open_item(start),
+            "let" if self.let_in_block(start) => self.needless_let(start),
+            "if" => self.nest_right(start),
+            _ => self.code(start, word),
+        }
+        self.last_code = self.at;
+    }
+
+    /// Whether an item keyword at `start` begins an item, and is no field's name.
+    fn opens_item(&self, start: usize) -> bool {
+        let rest = self.text[self.at..].trim_start();
+        let names_something = rest.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_' || next == '"');
+        let outermost = self.slices.last().is_none_or(|slice| self.column(start) <= self.column(slice.start));
+        names_something && (self.stack.is_empty() || (self.first_on_line(start) && outermost))
+    }
+
+    fn let_in_block(&self, start: usize) -> bool {
+        !self.stack.is_empty() && self.first_on_line(start)
+    }
+
+    fn needless_let(&mut self, start: usize) {
+        let span = self.span(start, self.at);
+        self.mask(start, self.at);
+        let message = "a binding inside a block is written without `let`";
+        let found = Diagnostic::error(codes::LET_IN_BLOCK, message, span, "remove this word");
+        self.diagnostics.push(found.help("write `name = value`").fix(span, ""));
+    }
+
+    fn open_item(&mut self, start: usize) {
+        self.close_item(start);
+        let doc = (!self.docs.is_empty()).then(|| self.docs.join("\n"));
+        self.docs.clear();
+        self.stray = false;
+        self.right_nesting = 0;
+        self.slices.push(Slice { start, end: self.at, doc, broken: false });
+    }
+
+    /// Ends the current item before byte `next`, complaining about brackets left open.
+    fn close_item(&mut self, next: usize) {
+        let end = self.last_code;
+        while let Some(open) = self.stack.pop() {
+            self.never_closed(&open, end, next < self.bytes.len());
+        }
+        if let Some(slice) = self.slices.last_mut() {
+            slice.end = end.max(slice.end);
+        }
+    }
+
+    fn never_closed(&mut self, open: &Open, end: usize, another_follows: bool) {
+        let opener = self.bytes[open.at] as char;
+        let closer = open.closer as char;
+        let place = if another_follows { "the next item begins after this" } else { "the file ends here" };
+        let found = Diagnostic::error(
+            codes::MISSING_CLOSER,
+            format!("this `{opener}` is never closed"),
+            self.span(open.at, open.at + 1),
+            format!("opened here, `{closer}` is missing"),
+        )
+        .label(self.span(end.saturating_sub(1), end), place)
+        .help(format!("add `{closer}`"))
+        .fix(self.span(end, end), format!("\n{closer}"));
+        // An inner bracket left open explains the outer ones.
+        if !self.current_broken() {
+            self.diagnostics.push(found);
+        }
+        self.break_current();
+    }
+
+    fn current_broken(&self) -> bool {
+        self.slices.last().is_some_and(|slice| slice.broken)
+    }
+
+    fn break_current(&mut self) {
+        if let Some(slice) = self.slices.last_mut() {
+            slice.broken = true;
+        }
+    }
+
+    fn code(&mut self, start: usize, word: &str) {
+        if self.slices.is_empty() && !self.stray {
+            self.stray = true;
+            let end = start + word.len();
+            let nearest = super::nearest::nearest(word, ITEM_KEYWORDS);
+            let mut found = Diagnostic::error(
+                codes::NOT_AN_ITEM,
+                "an item is expected here",
+                self.span(start, end),
+                "items start with `use`, `param`, `let`, `recipe`, `suite`, `pipeline`, `sweep`, `compare` or `profile`",
+            );
+            if let Some(keyword) = nearest {
+                found = found.help(format!("did you mean `{keyword}`?")).fix(self.span(start, end), keyword);
+            }
+            self.diagnostics.push(found);
+        }
+    }
+
+    fn symbol(&mut self, byte: u8) {
+        let start = self.at;
+        let length = self.text[start..].chars().next().map_or(1, char::len_utf8);
+        self.at += length;
+        self.last_code = self.at;
+        match byte {
+            b'"' => self.text_literal(start),
+            b'(' => self.open(start, b')', false),
+            b'[' => self.open(start, b']', false),
+            b'{' => self.open(start, b'}', false),
+            b')' | b']' | b'}' => self.close(start, byte),
+            b'-' if self.peek(0) == b'>' => self.nest_right(start),
+            _ => self.code(start, &self.text[start..start + length]),
+        }
+    }
+
+    fn nest_right(&mut self, start: usize) {
+        self.right_nesting += 1;
+        if self.right_nesting == MAX_RIGHT_NESTING + 1 {
+            self.too_deep(start);
+        }
+    }
+
+    fn open(&mut self, at: usize, closer: u8, in_text: bool) {
+        self.stack.push(Open { closer, at, in_text });
+        if self.stack.len() == MAX_DEPTH + 1 {
+            self.too_deep(at);
+        }
+    }
+
+    fn too_deep(&mut self, at: usize) {
+        if !self.current_broken() {
+            let message = format!("more than {MAX_DEPTH} levels of nesting");
+            let found =
+                Diagnostic::error(codes::TOO_DEEP, message, self.span(at, at + 1), "this level is one too many");
+            self.diagnostics.push(found.help("give an inner part a name with `let`"));
+        }
+        self.break_current();
+    }
+
+    fn close(&mut self, at: usize, closer: u8) {
+        if !self.stack.iter().any(|open| open.closer == closer) {
+            return self.unopened(at, closer);
+        }
+        while let Some(open) = self.stack.pop() {
+            if open.closer == closer {
+                if open.in_text {
+                    self.text_literal(open.at);
+                }
+                return;
+            }
+            self.mismatched(&open, at);
+        }
+    }
+
+    fn mismatched(&mut self, open: &Open, at: usize) {
+        let (opener, wanted) = (self.bytes[open.at] as char, open.closer as char);
+        let found = Diagnostic::error(
+            codes::MISSING_CLOSER,
+            format!("this `{opener}` is never closed"),
+            self.span(open.at, open.at + 1),
+            format!("opened here, `{wanted}` is missing"),
+        )
+        .label(self.span(at, at + 1), format!("this closes something else; `{wanted}` belongs before it"))
+        .help(format!("add `{wanted}`"))
+        .fix(self.span(at, at), wanted.to_string());
+        if !self.current_broken() {
+            self.diagnostics.push(found);
+        }
+        self.break_current();
+    }
+
+    fn unopened(&mut self, at: usize, closer: u8) {
+        let span = self.span(at, at + 1);
+        let message = format!("this `{}` closes nothing", closer as char);
+        self.diagnostics.push(
+            Diagnostic::error(codes::UNOPENED, message, span, "no bracket is open here")
+                .help("remove it")
+                .fix(span, ""),
+        );
+        self.mask(at, at + 1);
+    }
+
+    /// Reads a text from after its opening quote, or goes on after an interpolation that `start` began.
+    fn text_literal(&mut self, start: usize) {
+        loop {
+            match self.peek(0) {
+                0 if self.at >= self.bytes.len() => return self.unterminated(start),
+                b'\n' => return self.unterminated(start),
+                b'\\' => self.at += 1 + usize::from(self.peek(1) != b'\n'),
+                b'"' => {
+                    self.at += 1;
+                    break;
+                }
+                b'$' if self.peek(1) == b'{' => {
+                    self.at += 2;
+                    let opener = self.at - 1;
+                    self.last_code = self.at;
+                    return self.open(opener, b'}', true);
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.at = self.at.min(self.bytes.len());
+        self.last_code = self.at;
+    }
+
+    fn unterminated(&mut self, start: usize) {
+        self.at = self.at.min(self.bytes.len());
+        self.last_code = self.at;
+        let span = self.span(start, self.at);
+        if !self.current_broken() {
+            let message = "this text has no closing quote";
+            let found = Diagnostic::error(codes::UNTERMINATED_TEXT, message, span, "it must end on the same line");
+            self.diagnostics.push(found.help("add `\"`; a line break inside a text is written `\\n`"));
+        }
+        self.break_current();
+    }
+
+    fn finish(mut self) -> Scan {
+        self.close_item(self.bytes.len());
+        // Only whole tokens and whole comments were replaced, by one-byte characters.
+        let masked = String::from_utf8(self.masked).unwrap_or_else(|_| self.text.to_string());
+        Scan { slices: self.slices, masked, diagnostics: self.diagnostics }
+    }
+}
+
+/// Whether a byte can stand inside a word.
+pub(super) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}

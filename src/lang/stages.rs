@@ -1,0 +1,216 @@
+//! Stage kinds, variants and verifiers at work: what was written against what is declared, and the nodes it makes.
+
+use super::arguments::{Arguments, Entry};
+use super::ast::*;
+use super::check::{coerce, magnitudes, mismatch, out_of_range};
+use super::datum::{Configured, Datum, Fields, Function, Written, kind_type};
+use super::eval::Evaluator;
+use super::graph::{MAX_NODES, extract};
+use super::nearest::nearest;
+use super::program::StageCall;
+use super::signature;
+use super::types::Type;
+use super::value::{RewardSum, RewardTerm, Value};
+use crate::base::source::Span;
+use crate::diag::{Diagnostic, codes};
+use std::rc::Rc;
+
+impl Evaluator<'_> {
+    /// What a bare name of the catalogue is: a stage or a variant with its defaults.
+    pub fn catalogue_name(&mut self, name: &str, span: Span) -> Option<Datum> {
+        let ident = Ident { name: name.to_string(), span };
+        self.make_from_catalogue(&ident, Arguments::default(), span)
+    }
+
+    /// A stage or a variant of the catalogue, by name; `None` where it is neither.
+    pub fn make_from_catalogue(&mut self, name: &Ident, arguments: Arguments, site: Span) -> Option<Datum> {
+        let catalogue = self.catalogue;
+        if let Some(stage) = catalogue.stage(&name.name) {
+            return Some(self.configure(stage, arguments, site));
+        }
+        catalogue.variant(&name.name).map(|variant| self.variant(variant, arguments, site))
+    }
+
+    fn configure(&mut self, stage: &signature::Signature, arguments: Arguments, site: Span) -> Datum {
+        let to = kind_type(stage.output);
+        let arguments = self.place_positional(stage.kind, stage.positional, arguments);
+        let fields = self.check_all(stage.kind, &stage.fields, arguments, site);
+        let from = stage.piped.as_ref().map(|(_, ty)| ty.clone());
+        let piped = from.is_some();
+        let kind = stage.kind.to_string();
+        let configured = Configured { kind, fields, name: None, span: site, from: from.unwrap_or(Type::Unknown), to };
+        if piped { Datum::Function(Rc::new(Function::Stage(configured))) } else { self.node(&configured, None) }
+    }
+
+    fn variant(&mut self, variant: &signature::Variant, arguments: Arguments, site: Span) -> Datum {
+        let arguments = self.place_positional(variant.name, variant.positional, arguments);
+        let written = self.check_all(variant.name, &variant.fields, arguments, site);
+        Datum::Variant(Rc::new((variant.name.to_string(), complete(&variant.fields, &written))))
+    }
+
+    /// `verifier("name", …)`: the primitive that the standard library makes rewards of.
+    pub fn verifier(&mut self, mut arguments: Arguments, site: Span) -> Datum {
+        let catalogue = self.catalogue;
+        let known = || catalogue.rewards.iter().map(|reward| reward.name);
+        let (name, span) = match arguments.positional.first() {
+            Some((Datum::Plain(Value::String(name)), span)) => (name.clone(), *span),
+            _ => {
+                let found =
+                    Diagnostic::error(codes::BAD_ARGUMENTS, "`verifier` needs the name of one", site, "called here");
+                return self.report(found.help(format!("names are: {}", known().collect::<Vec<_>>().join(", "))));
+            }
+        };
+        arguments.positional.remove(0);
+        let Some(reward) = catalogue.reward(&name) else {
+            let found =
+                Diagnostic::error(codes::UNKNOWN_NAME, format!("there is no verifier \"{name}\""), span, "unknown");
+            let help = format!("names are: {}", known().collect::<Vec<_>>().join(", "));
+            return self.report(found.help(help));
+        };
+        let arguments = self.place_positional(reward.name, None, arguments);
+        let written = self.check_all(reward.name, &reward.fields, arguments, site);
+        let args = complete(&reward.fields, &written);
+        let args: Option<Vec<_>> = args.into_iter().map(|(name, value)| Some((name, value.fold()?))).collect();
+        let Some(args) = args else {
+            return Datum::Opaque(Type::Reward);
+        };
+        let term = RewardTerm { weight: 1.0, reward: name, version: reward.version, args };
+        Datum::Plain(Value::Reward(RewardSum { offset: 0.0, terms: vec![term] }))
+    }
+
+    /// Gives a single unnamed argument its name.
+    fn place_positional(&mut self, owner: &str, field: Option<&str>, mut arguments: Arguments) -> Arguments {
+        let mut unnamed = std::mem::take(&mut arguments.positional).into_iter();
+        let first = if field.is_some() { unnamed.next() } else { None };
+        if let (Some(field), Some((value, span))) = (field, first) {
+            let entry = Entry { name: Ident { name: field.to_string(), span }, value, span, spread: false };
+            arguments.add(entry).into_iter().for_each(|found| drop(self.report(found)));
+        }
+        if let Some((_, span)) = unnamed.next() {
+            arguments.open = true;
+            let message = match field {
+                Some(field) => format!("`{owner}` takes one unnamed argument, its `{field}`"),
+                None => format!("the arguments of `{owner}` need names"),
+            };
+            let found = Diagnostic::error(codes::BAD_ARGUMENTS, message, span, "this one has no name");
+            self.report(found.help(format!("write `{owner}(name: value)`")));
+        }
+        arguments
+    }
+
+    /// Checks what was written against the declared fields, and that nothing required is missing.
+    fn check_all(
+        &mut self,
+        owner: &str,
+        fields: &[signature::Field],
+        arguments: Arguments,
+        site: Span,
+    ) -> Vec<Written> {
+        let open = arguments.open;
+        let mut written = self.check_entries(owner, fields, arguments.entries);
+        for field in fields {
+            if field.default.is_none() && !written.iter().any(|other| other.name == field.name) {
+                if !open {
+                    self.missing_field(owner, field, site);
+                }
+                written.push(Written { name: field.name.to_string(), value: Datum::UNKNOWN, span: site });
+            }
+        }
+        written
+    }
+
+    fn missing_field(&mut self, owner: &str, field: &signature::Field, site: Span) {
+        let message = format!("`{owner}` needs `{}`", field.name);
+        let found = Diagnostic::error(codes::MISSING_FIELD, message, site, format!("`{}` is missing", field.name));
+        self.report(found.help(format!("add `{}: …` ({}): {}", field.name, field.ty, field.doc)));
+    }
+
+    fn check_entries(&mut self, owner: &str, fields: &[signature::Field], entries: Vec<Entry>) -> Vec<Written> {
+        let mut written = Vec::new();
+        for entry in entries {
+            match fields.iter().find(|field| field.name == entry.name.name) {
+                Some(field) => written.push(self.check_entry(owner, field, entry)),
+                None => drop(self.report(unknown_field(owner, fields, &entry))),
+            }
+        }
+        written
+    }
+
+    /// A field that was written, converted to its declared type and held against its range.
+    pub fn check_entry(&mut self, owner: &str, field: &signature::Field, entry: Entry) -> Written {
+        let dir = self.dir(entry.span.source);
+        let place = format!("`{}` of `{owner}`", field.name);
+        let value = match coerce(&entry.value, &field.ty, &dir) {
+            Some(value) => value,
+            None => self.report(mismatch(&place, &entry.value, &field.ty, entry.span)),
+        };
+        let limits =
+            field.range.filter(|&(low, high)| magnitudes(&value).iter().any(|number| !(low..=high).contains(number)));
+        if let Some(limits) = limits {
+            self.report(out_of_range(field.name, &value, limits, entry.span).help(field.doc));
+        }
+        Written { name: field.name.to_string(), value, span: entry.span }
+    }
+
+    /// The result of a stage: its node, or a value known by type where an argument is.
+    pub fn node(&mut self, stage: &Configured, input: Option<&Datum>) -> Datum {
+        let opaque = stage.fields.iter().any(|field| field.value.is_opaque()) || input.is_some_and(Datum::is_opaque);
+        let Some(signature) = self.catalogue.stage(&stage.kind).filter(|_| !opaque) else {
+            return Datum::Opaque(stage.to.clone());
+        };
+        let mut inputs: Vec<_> = Vec::new();
+        if let (Some((role, _)), Some(node)) = (&signature.piped, input.and_then(Datum::node)) {
+            inputs.push(((*role).to_string(), node));
+        }
+        let mut args = Vec::new();
+        for (name, value) in complete(&signature.fields, &stage.fields) {
+            let Some(value) = value.fold() else {
+                return Datum::UNKNOWN;
+            };
+            args.push((name.clone(), extract(value, &name, &mut inputs)));
+        }
+        let call = StageCall {
+            kind: stage.kind.clone(),
+            version: signature.version,
+            args,
+            inputs,
+            output: signature.output,
+            name: stage.name.clone().unwrap_or_else(|| stage.kind.clone()),
+            span: stage.span,
+            field_spans: stage.fields.iter().map(|field| (field.name.clone(), field.span)).collect(),
+        };
+        match self.graph.intern(call) {
+            Some(id) => Datum::Plain(Value::Node(id, signature.output)),
+            None => self.too_large(stage.span, &format!("it has more than {MAX_NODES} stages")),
+        }
+    }
+}
+
+/// Every declared field with what was written or its default, in the declared order.
+pub(super) fn complete(fields: &[signature::Field], written: &[Written]) -> Fields {
+    let value = |field: &signature::Field| {
+        let given = written.iter().find(|other| other.name == field.name).map(|other| other.value.clone());
+        given.or_else(|| field.default.as_ref().map(Datum::from)).unwrap_or(Datum::UNKNOWN)
+    };
+    fields.iter().map(|field| (field.name.to_string(), value(field))).collect()
+}
+
+fn unknown_field(owner: &str, fields: &[signature::Field], entry: &Entry) -> Diagnostic {
+    let name = &entry.name.name;
+    let message = format!("`{owner}` has no field `{name}`");
+    let text = if entry.spread { format!("`{name}` comes with this") } else { "no such field".to_string() };
+    let found = Diagnostic::error(codes::UNKNOWN_FIELD, message, entry.name.span, text);
+    let renamed = fields.iter().find(|field| field.aliases.contains(&name.as_str())).map(|field| field.name);
+    let meant = renamed.or_else(|| nearest(name, fields.iter().map(|field| field.name)));
+    let found = match (renamed, meant) {
+        (Some(ours), _) => found.help(format!("here it is called `{ours}`")),
+        (None, Some(meant)) => found.help(format!("did you mean `{meant}`?")),
+        (None, None) => {
+            found.help(format!("fields are: {}", fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")))
+        }
+    };
+    match meant {
+        Some(meant) if !entry.spread => found.fix(entry.name.span, meant),
+        _ => found,
+    }
+}

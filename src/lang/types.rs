@@ -1,0 +1,171 @@
+//! The types of the language.
+
+use std::fmt;
+
+/// The dimension of a quantity; amounts are kept in the base unit named here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dimension {
+    /// Sequences (rows of data).
+    Seqs,
+    /// Tokens.
+    Tokens,
+    /// Optimiser steps.
+    Steps,
+    /// Passes over the data; may be fractional.
+    Epochs,
+    /// Bytes.
+    Size,
+    /// Milliseconds.
+    Duration,
+    /// Hundredths; may be fractional.
+    Percent,
+    /// Percentage points; may be fractional.
+    Points,
+}
+
+impl Dimension {
+    /// The name of its type.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Dimension::Seqs => "Seqs",
+            Dimension::Tokens => "Tokens",
+            Dimension::Steps => "Steps",
+            Dimension::Epochs => "Epochs",
+            Dimension::Size => "Size",
+            Dimension::Duration => "Duration",
+            Dimension::Percent => "Percent",
+            Dimension::Points => "Points",
+        }
+    }
+
+    /// The name of its base unit in canonical arguments: `{"steps": 60}`.
+    pub fn json_name(self) -> &'static str {
+        match self {
+            Dimension::Seqs => "seqs",
+            Dimension::Tokens => "tokens",
+            Dimension::Steps => "steps",
+            Dimension::Epochs => "epochs",
+            Dimension::Size => "bytes",
+            Dimension::Duration => "milliseconds",
+            Dimension::Percent => "percent",
+            Dimension::Points => "points",
+        }
+    }
+
+    /// Whether amounts in the base unit are whole numbers.
+    pub fn is_whole(self) -> bool {
+        !matches!(self, Dimension::Epochs | Dimension::Percent | Dimension::Points)
+    }
+}
+
+/// A type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    /// What an expression with an error in it has: it unifies with everything, so that one mistake is told once.
+    Unknown,
+    /// Whole numbers.
+    Int,
+    /// Real numbers; an `Int` becomes one silently.
+    Float,
+    /// `true` and `false`.
+    Bool,
+    /// Text.
+    String,
+    /// A file or folder whose content is an input.
+    Path,
+    /// A number with a unit.
+    Quantity(Dimension),
+    /// `none` alone.
+    None,
+    /// `[T]`.
+    List(Box<Type>),
+    /// `{ name: T, … }`, structural and closed.
+    Record(Vec<(String, Type)>),
+    /// `T?`.
+    Optional(Box<Type>),
+    /// `"a" | "b"`.
+    Strings(Vec<String>),
+    /// One of several, such as `Steps | Epochs | Tokens` or `"cosine" | wsd(…)`.
+    OneOf(Vec<Type>),
+    /// A configured variant such as `lora(rank: 16)`, by the constructor's name.
+    Variant(String),
+    /// A model folder.
+    Model,
+    /// What can be asked for completions.
+    Teacher,
+    /// Rows.
+    Dataset,
+    /// What scores a completion.
+    Reward,
+    /// One benchmark of a suite.
+    Bench,
+    /// A named record of benchmarks.
+    Suite,
+    /// Results of an evaluation.
+    Scores,
+    /// The cells of a sweep.
+    Cells,
+    /// A number that an evaluation reports, such as `exam.arith.accuracy`.
+    Metric,
+    /// `A -> B`: a configured stage or a recipe waiting for its first argument.
+    Function(Box<Type>, Box<Type>),
+}
+
+impl Type {
+    /// `T?`
+    pub fn optional(self) -> Type {
+        Type::Optional(Box::new(self))
+    }
+
+    /// `A -> B`
+    pub fn function(from: Type, to: Type) -> Type {
+        Type::Function(Box::new(from), Box::new(to))
+    }
+
+    /// Whether a value of type `self` may stand where `wanted` is expected.
+    pub fn fits(&self, wanted: &Type) -> bool {
+        use Type::*;
+        match (self, wanted) {
+            (Unknown, _) | (_, Unknown) => true,
+            (Int, Float) | (None, Optional(_)) | (Model, Teacher) => true,
+            (OneOf(options), _) => options.iter().all(|option| option.fits(wanted)),
+            (Optional(inner), Optional(wanted)) => inner.fits(wanted),
+            (_, Optional(wanted)) => self.fits(wanted),
+            (_, OneOf(options)) => options.iter().any(|option| self.fits(option)),
+            (Strings(_), String) => true,
+            (Strings(given), Strings(wanted)) => given.iter().all(|text| wanted.contains(text)),
+            (String, Path) => true,
+            (List(item), List(wanted)) => item.fits(wanted),
+            (Record(given), Record(wanted)) => {
+                given.len() == wanted.len()
+                    && wanted
+                        .iter()
+                        .all(|(name, wanted)| given.iter().any(|(other, ty)| other == name && ty.fits(wanted)))
+            }
+            (Function(from, to), Function(wanted_from, wanted_to)) => wanted_from.fits(from) && to.fits(wanted_to),
+            _ => self == wanted,
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut fmt::Formatter<'_>, parts: Vec<std::string::String>| f.write_str(&parts.join(" | "));
+        match self {
+            Type::Unknown => f.write_str("?"),
+            Type::None => f.write_str("none"),
+            Type::Quantity(dimension) => f.write_str(dimension.type_name()),
+            Type::List(item) => write!(f, "[{item}]"),
+            Type::Optional(inner) => write!(f, "{inner}?"),
+            Type::Strings(texts) => joined(f, texts.iter().map(|text| format!("\"{text}\"")).collect()),
+            Type::OneOf(options) => joined(f, options.iter().map(|option| option.to_string()).collect()),
+            Type::Variant(name) => write!(f, "{name}(…)"),
+            Type::Function(from, to) => write!(f, "{from} -> {to}"),
+            Type::Record(fields) => {
+                let fields: Vec<_> = fields.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+                write!(f, "{{ {} }}", fields.join(", "))
+            }
+            named => write!(f, "{named:?}"),
+        }
+    }
+}

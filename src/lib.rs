@@ -5,3 +5,5 @@
 pub mod base;
 pub mod diag;
 pub mod lang;
+pub mod store;
+pub mod plan;

@@ -1,0 +1,127 @@
+//! Stage keys: what a result depends on, as a readable document and its digest.
+//!
+//! | in the key | why |
+//! |---|---|
+//! | the stage kind and its semantic version | another computation; the version rises whenever numbers move |
+//! | every field of the call, defaults filled in, in base units | it is what the stage is told |
+//! | the content of every file that a field names | a changed file is another input |
+//! | the inputs by role: deep keys, or artifact digests in the shallow key | two inputs that swap roles are another computation |
+//! | the versions of the rewards used | they score differently |
+//! | the salt | one line here makes every earlier result stale |
+//!
+//! | not in the key | why |
+//! |---|---|
+//! | names, labels, comments, the order of fields, the file's path, module or formatting | they say how a stage is called, not what it does |
+//! | paths of input files | their content is there instead |
+//! | device, threads, micro-batch, memory, retries, checkpoint interval, executor, profile | shown by tests not to change a result on the CPU |
+//! | the clock, the host, the run | provenance, kept in the record |
+//!
+//! Whole floats are written as integers, so that `1` and `1.0` are one value.
+
+use crate::base::digest::Digest;
+use crate::lang::program::StageCall;
+use crate::lang::value::{RewardSum, RewardTerm, Value, fields_to_json};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+
+const DEEP: &str = "srlm stage key v1";
+const SHALLOW: &str = "srlm shallow key v1";
+const DEFINITION: &str = "srlm stage definition v1";
+const SALT: &str = "";
+
+/// The readable pre-image of a deep key. `inputs` are the deep keys upstream by role, `contents` the digests of the
+/// files that the arguments name.
+pub fn document(call: &StageCall, inputs: &BTreeMap<String, Digest>, contents: &BTreeMap<String, Digest>) -> Json {
+    let args: Vec<(String, Value)> = fields_with_contents(&call.args, contents);
+    json!({
+        "kind": call.kind,
+        "semantic_version": call.version,
+        "inputs": inputs,
+        "science": canonical(fields_to_json(&args)),
+        "salt": SALT,
+    })
+}
+
+/// The key of a stage by the keys of everything upstream: known before anything runs.
+pub fn deep_key(document: &Json) -> Digest {
+    Digest::of(DEEP, document)
+}
+
+/// The key of a stage by what actually goes in: equal where an input was made differently but came out the same.
+pub fn shallow_key(document: &Json, inputs: &BTreeMap<String, Digest>) -> Digest {
+    let mut document = document.clone();
+    document["inputs"] = json!(inputs);
+    Digest::of(SHALLOW, &document)
+}
+
+/// The digest of a document apart from its inputs: where no record has it, no shallow key can match.
+pub(super) fn definition(document: &Json) -> Digest {
+    let mut document = document.clone();
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove("inputs");
+    }
+    Digest::of(DEFINITION, &document)
+}
+
+/// The paths that the arguments name, each once, in order.
+pub fn paths(args: &[(String, Value)]) -> Vec<String> {
+    let mut found = Vec::new();
+    args.iter().for_each(|(_, value)| collect_paths(value, &mut found));
+    found
+}
+
+fn collect_paths(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Path(path) if !found.contains(path) => found.push(path.clone()),
+        Value::List(items) => items.iter().for_each(|item| collect_paths(item, found)),
+        Value::Record(fields) | Value::Variant(_, fields) => {
+            fields.iter().for_each(|(_, value)| collect_paths(value, found));
+        }
+        Value::Reward(sum) => {
+            let args = sum.terms.iter().flat_map(|term| &term.args);
+            args.for_each(|(_, value)| collect_paths(value, found));
+        }
+        _ => {}
+    }
+}
+
+/// The value with every path replaced by `{"content": digest}`.
+fn with_contents(value: &Value, contents: &BTreeMap<String, Digest>) -> Value {
+    let fields = |fields: &[(String, Value)]| fields_with_contents(fields, contents);
+    match value {
+        Value::Path(path) => {
+            let content = contents.get(path).map_or(Value::None, |digest| Value::String(digest.to_string()));
+            Value::Record(vec![("content".to_string(), content)])
+        }
+        Value::List(items) => Value::List(items.iter().map(|item| with_contents(item, contents)).collect()),
+        Value::Record(inner) => Value::Record(fields(inner)),
+        Value::Variant(name, inner) => Value::Variant(name.clone(), fields(inner)),
+        Value::Reward(sum) => {
+            let term = |term: &RewardTerm| RewardTerm { args: fields(&term.args), ..term.clone() };
+            Value::Reward(RewardSum { offset: sum.offset, terms: sum.terms.iter().map(term).collect() })
+        }
+        plain => plain.clone(),
+    }
+}
+
+fn fields_with_contents(fields: &[(String, Value)], contents: &BTreeMap<String, Digest>) -> Vec<(String, Value)> {
+    fields.iter().map(|(name, value)| (name.clone(), with_contents(value, contents))).collect()
+}
+
+/// Whole floats as integers, as far as every integer has a float of its own.
+fn canonical(value: Json) -> Json {
+    match value {
+        Json::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0 => {
+                json!(float as i64)
+            }
+            _ => Json::Number(number),
+        },
+        Json::Array(items) => items.into_iter().map(canonical).collect(),
+        Json::Object(fields) => {
+            let fields: Map<_, _> = fields.into_iter().map(|(name, value)| (name, canonical(value))).collect();
+            Json::Object(fields)
+        }
+        plain => plain,
+    }
+}

@@ -1,0 +1,107 @@
+//! Attempts: a folder of its own for each try at a stage, and the training states that outlive a crash.
+
+use super::Store;
+use super::error::StoreError;
+use super::process::{ProcessId, serial};
+use crate::base::digest::Digest;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The file that a training state has once it is whole.
+pub const STATE_FILE: &str = "state.json";
+
+/// One try at a stage.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// A folder that only this attempt uses: logs, the job, whatever the worker needs.
+    pub dir: PathBuf,
+    /// An empty folder in it: what it holds when the stage ends is the output.
+    pub out: PathBuf,
+    /// The folder of training states, shared by all attempts at the key.
+    pub states: PathBuf,
+}
+
+impl Attempt {
+    /// Gives it up: its folder goes, the training states stay.
+    pub fn discard(self) {
+        // What cannot be removed now is removed by the next attempt.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Store {
+    /// Starts an attempt. With the key's lease held, what dead attempts left is removed first.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the folders cannot be made.
+    pub fn attempt(&self, key: &Digest) -> Result<Attempt, StoreError> {
+        self.remove_dead_attempts(key);
+        let dir = self.staging(key)?;
+        let (out, states) = (dir.join("out"), self.layout.states(key));
+        self.layout.prepare_folder(&out)?;
+        self.layout.prepare_folder(&states)?;
+        Ok(Attempt { dir, out, states })
+    }
+
+    /// Where the training states of a key are; the folder need not exist.
+    pub fn states_dir(&self, key: &Digest) -> PathBuf {
+        self.layout.states(key)
+    }
+
+    /// The step of the newest whole training state: a folder `step-00000042` with a `state.json` in it.
+    pub fn newest_state(&self, key: &Digest) -> Option<u64> {
+        let entries = fs::read_dir(self.layout.states(key)).ok()?;
+        entries.flatten().filter_map(|entry| state_step(&entry.path())).max()
+    }
+
+    /// A folder that no other process and no other call uses.
+    pub(super) fn staging(&self, key: &Digest) -> Result<PathBuf, StoreError> {
+        let dir = self.layout.attempts(key).join(folder_name(ProcessId::current(), serial()));
+        self.layout.prepare_folder(&dir)?;
+        Ok(dir)
+    }
+
+    /// Removes the folders of processes that are gone. One of another host or an earlier boot is gone, too: it would
+    /// have kept the lease that the caller holds.
+    fn remove_dead_attempts(&self, key: &Digest) {
+        let Ok(entries) = fs::read_dir(self.layout.attempts(key)) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name != "states" && is_left_over(name)) {
+                // What cannot be removed costs space and nothing else.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
+fn state_step(path: &Path) -> Option<u64> {
+    let step = path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()?;
+    path.join(STATE_FILE).is_file().then_some(step)
+}
+
+/// `<realm>.<pid>.<start>.<serial>`: enough to tell later whether the process still lives.
+fn folder_name(process: &ProcessId, serial: u64) -> String {
+    format!("{}.{}.{}.{serial}", realm_name(&process.realm), process.pid, process.started)
+}
+
+fn realm_name(realm: &str) -> String {
+    Digest::of_bytes(realm.as_bytes()).short()
+}
+
+fn is_left_over(name: &str) -> bool {
+    let here = ProcessId::current();
+    let parts: Vec<&str> = name.split('.').collect();
+    let [realm, pid, started, _] = parts[..] else {
+        return true;
+    };
+    if realm != realm_name(&here.realm) {
+        return true;
+    }
+    match (pid.parse(), started.parse()) {
+        (Ok(pid), Ok(started)) => ProcessId { realm: here.realm.clone(), pid, started }.is_dead(),
+        _ => true,
+    }
+}

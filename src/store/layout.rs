@@ -1,0 +1,147 @@
+//! Where everything is on disk.
+//!
+//! ```text
+//! .srlm/
+//! ├── format                      one line that names this layout; another one is refused
+//! ├── .gitignore                  keeps results out of version control
+//! ├── objects/ab/cdef…            immutable blobs by the digest of their bytes, mode 0444
+//! ├── records/<key>.json          one result: outputs, key document, metrics, who made it; written last, never twice
+//! ├── shallow/<shallow key>       the key of the first record with that shallow key
+//! ├── attempts/<key>/<id>/        work in progress of one process
+//! │   ├── out/                    becomes the output
+//! │   └── blob.<n>                a blob being written
+//! ├── attempts/<key>/states/      training states `step-00000042/state.json`: they outlive a crash
+//! ├── leases/<key>                who works on the key; its mtime is the heartbeat
+//! └── runs/<run>.jsonl            event logs
+//! ```
+//! Names that begin with a dot are temporary and never read.
+
+use super::error::StoreError;
+use crate::base::digest::Digest;
+use crate::base::fs::{create_exclusive, sync_parent};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// The content of the `format` file, raised when an older srlm could misread the store.
+pub const FORMAT: &str = "srlm store 1";
+
+/// The paths of a store.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout under `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Layout { root: root.into() }
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The blob with that digest.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        let (folder, file) = name.split_at(2);
+        self.root.join("objects").join(folder).join(file)
+    }
+
+    /// The folder of all records.
+    pub fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    /// The record of a deep key.
+    pub fn record(&self, key: &Digest) -> PathBuf {
+        self.records().join(format!("{key}.json"))
+    }
+
+    /// The file that leads from a shallow key to a record.
+    pub fn shallow(&self, shallow: &Digest) -> PathBuf {
+        self.root.join("shallow").join(shallow.to_string())
+    }
+
+    /// Work in progress on a key.
+    pub fn attempts(&self, key: &Digest) -> PathBuf {
+        self.root.join("attempts").join(key.to_string())
+    }
+
+    /// Training states of a key.
+    pub fn states(&self, key: &Digest) -> PathBuf {
+        self.attempts(key).join("states")
+    }
+
+    /// The lease on a key.
+    pub fn lease(&self, key: &Digest) -> PathBuf {
+        self.root.join("leases").join(key.to_string())
+    }
+
+    /// The event log of a run.
+    pub fn run_log(&self, run: &str) -> PathBuf {
+        self.root.join("runs").join(format!("{run}.jsonl"))
+    }
+
+    fn format(&self) -> PathBuf {
+        self.root.join("format")
+    }
+
+    pub(super) fn check_format(&self) -> Result<(), StoreError> {
+        let path = self.format();
+        let found = match fs::read_to_string(&path) {
+            Ok(text) => text.trim_end().to_string(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::io("open the store", &path)(error)),
+        };
+        if found == FORMAT { Ok(()) } else { Err(StoreError::Format { root: self.root.clone(), found }) }
+    }
+
+    /// Makes the store's folder, its `format` file first, so that whatever follows can be understood.
+    pub(super) fn prepare(&self) -> Result<(), StoreError> {
+        let format = self.format();
+        if format.is_file() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.root).map_err(StoreError::io("make the store", &self.root))?;
+        let ignore = self.root.join(".gitignore");
+        for (path, text) in [(&format, format!("{FORMAT}\n")), (&ignore, "*\n".to_string())] {
+            create_exclusive(path, text.as_bytes()).map_err(StoreError::placed("make the store", path))?;
+        }
+        self.check_format()
+    }
+
+    /// Makes a folder of the store that outlives a power cut.
+    pub(super) fn prepare_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        self.prepare()?;
+        let mut made = make_folder(folder);
+        // Another process may clear an empty parent away in between.
+        for _ in 0..100 {
+            match &made {
+                Err((_, error)) if error.kind() == ErrorKind::NotFound => made = make_folder(folder),
+                _ => break,
+            }
+        }
+        made.map_err(|(path, error)| StoreError::io("make a folder of the store", &path)(error))
+    }
+
+    /// Makes the folder that `path` is to be written into.
+    pub(super) fn prepare_parent(&self, path: &Path) -> Result<(), StoreError> {
+        path.parent().map_or(Ok(()), |folder| self.prepare_folder(folder))
+    }
+}
+
+/// Makes a folder and its parents, each entry flushed to the disk.
+fn make_folder(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.is_dir()).collect();
+    for path in missing.into_iter().rev() {
+        let made = match fs::create_dir(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => sync_parent(path),
+        };
+        made.map_err(|error| (path.to_path_buf(), error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Finding records: a result counts only when every byte it needs is there.
+
+use super::Store;
+use super::artifact::read_tree;
+use super::error::StoreError;
+use super::record::Record;
+use crate::base::digest::Digest;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What the store has under a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup {
+    /// A result whose every blob is there with its size.
+    Found(Box<Record>),
+    /// Nothing that can be used, and why.
+    Missing(MissReason),
+}
+
+impl Lookup {
+    /// The record, if there is one.
+    pub fn found(self) -> Option<Record> {
+        match self {
+            Lookup::Found(record) => Some(*record),
+            Lookup::Missing(_) => None,
+        }
+    }
+}
+
+/// Why a key has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MissReason {
+    /// Nothing was ever recorded under this key.
+    NoRecord,
+    /// The record cannot be read.
+    CorruptRecord {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of an output is gone.
+    BlobMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A file of an output is damaged.
+    BlobCorrupt {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl fmt::Display for MissReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MissReason::NoRecord => write!(f, "no record"),
+            MissReason::CorruptRecord { why } => write!(f, "its record is damaged: {why}"),
+            MissReason::BlobMissing { path } => {
+                write!(f, "a blob of its result is missing: {}", path.display())
+            }
+            MissReason::BlobCorrupt { path, why } => {
+                write!(f, "a blob of its result is damaged: {}: {why}", path.display())
+            }
+        }
+    }
+}
+
+/// All records of a store.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Those that can be read, oldest first.
+    pub records: Vec<Record>,
+    /// Those that cannot.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// Its file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Store {
+    /// The result under a deep key, if all of it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the store cannot be read; a damaged or missing file is a miss, no error.
+    pub fn lookup(&self, key: &Digest) -> Result<Lookup, StoreError> {
+        let path = self.layout.record(key);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Lookup::Missing(MissReason::NoRecord));
+            }
+            Err(error) => return Err(StoreError::io("read a record", &path)(error)),
+        };
+        let record = match parse(key, &bytes) {
+            Ok(record) => record,
+            Err(why) => return Ok(Lookup::Missing(MissReason::CorruptRecord { why })),
+        };
+        let missing =
+            record.outputs.values().find_map(|digest| self.what_is_missing(digest).transpose()).transpose()?;
+        Ok(missing.map_or_else(|| Lookup::Found(Box::new(record)), Lookup::Missing))
+    }
+
+    /// The result of the first record with that shallow key, if all of it is there.
+    ///
+    /// # Errors
+    /// As [`Store::lookup`].
+    pub fn lookup_shallow(&self, shallow: &Digest) -> Result<Lookup, StoreError> {
+        let path = self.layout.shallow(shallow);
+        let key = match fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().parse::<Digest>().ok(),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(StoreError::io("read an alias", &path)(error)),
+        };
+        let Some(key) = key else {
+            return Ok(Lookup::Missing(MissReason::NoRecord));
+        };
+        match self.lookup(&key)? {
+            Lookup::Found(record) if record.shallow != *shallow => Ok(Lookup::Missing(MissReason::NoRecord)),
+            found => Ok(found),
+        }
+    }
+
+    /// Every record, those that cannot be read apart.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the folder of records cannot be read.
+    pub fn records(&self) -> Result<Listing, StoreError> {
+        let folder = self.layout.records();
+        let mut listing = Listing::default();
+        for path in files_in(&folder)? {
+            match read_listed(&path) {
+                Some(Ok(record)) => listing.records.push(record),
+                Some(Err(why)) => listing.skipped.push(Skipped { path, why }),
+                None => {}
+            }
+        }
+        listing.records.sort_by(|a, b| (&a.made.time, a.key).cmp(&(&b.made.time, b.key)));
+        listing.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listing)
+    }
+
+    /// What is wrong with an artifact, by the sizes of its blobs; their bytes are for `verify` to read.
+    fn what_is_missing(&self, digest: &Digest) -> Result<Option<MissReason>, StoreError> {
+        let path = self.layout.blob(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Some(MissReason::BlobMissing { path }));
+            }
+            Err(error) => return Err(StoreError::io("read a blob", &path)(error)),
+        };
+        let entries = match read_tree(digest, &bytes) {
+            Ok(entries) => entries,
+            Err(why) => return Ok(Some(MissReason::BlobCorrupt { path, why })),
+        };
+        let bad = entries.iter().find_map(|entry| wrong_size(&self.layout.blob(&entry.blob), entry.size).transpose());
+        bad.transpose()
+    }
+}
+
+fn wrong_size(path: &Path, size: u64) -> Result<Option<MissReason>, StoreError> {
+    let path = path.to_path_buf();
+    match fs::metadata(&path) {
+        Ok(found) if found.is_file() && found.len() == size => Ok(None),
+        Ok(found) => {
+            let why = format!("{} bytes where {size} were written", found.len());
+            Ok(Some(MissReason::BlobCorrupt { path, why }))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(MissReason::BlobMissing { path })),
+        Err(error) => Err(StoreError::io("look at a blob", &path)(error)),
+    }
+}
+
+fn parse(key: &Digest, bytes: &[u8]) -> Result<Record, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_string())?;
+    Record::from_text(key, text)
+}
+
+/// A record by its file; none where the file vanished meanwhile or is no record by its name.
+fn read_listed(path: &Path) -> Option<Result<Record, String>> {
+    let key = path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()?;
+    match fs::read(path) {
+        Ok(bytes) => Some(parse(&key, &bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => Some(Err(error.to_string())),
+    }
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = || StoreError::io("list the records", folder);
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed())).collect(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed()(error)),
+    }
+}

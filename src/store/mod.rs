@@ -1,0 +1,66 @@
+//! The store: results under their keys, published so that a crash leaves a whole result or none.
+
+pub mod artifact;
+pub mod attempt;
+mod blob;
+mod error;
+pub mod layout;
+pub mod lease;
+mod lookup;
+mod moment;
+mod process;
+mod publish;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+pub use artifact::Artifact;
+pub use attempt::Attempt;
+pub use error::StoreError;
+pub use layout::Layout;
+pub use lease::{Holder, Lease, LeaseOutcome, Owner};
+pub use lookup::{Listing, Lookup, MissReason, Skipped};
+pub use moment::rfc3339;
+pub use process::host_name;
+pub use record::{Made, Record, RecordDraft};
+
+use std::path::{Path, PathBuf};
+
+/// A store in a folder. Opening it and looking into it leave no trace on disk; the first write makes its folders.
+#[derive(Clone, Debug)]
+pub struct Store {
+    layout: Layout,
+}
+
+impl Store {
+    /// The store at `root`, whether it exists yet or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`] where the folder was written by an srlm with another format;
+    /// [`StoreError::Io`] where it is no folder or cannot be read.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Store, StoreError> {
+        let layout = Layout::new(root);
+        layout.check_format()?;
+        Ok(Store { layout })
+    }
+
+    /// Where things are in it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Where the event log of a run goes; its folder is there afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the folder cannot be made.
+    pub fn run_log(&self, run: &str) -> Result<PathBuf, StoreError> {
+        let path = self.layout.run_log(run);
+        self.layout.prepare_parent(&path)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,144 @@
+//! Records: what a stage made, from what, by whom and why it has its key; JSON that people read, under a seal.
+
+use super::moment::rfc3339;
+use super::process::host_name;
+use crate::base::digest::Digest;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// One result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The deep key.
+    pub key: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name the file gave it.
+    pub name: String,
+    /// `FILE:LINE:COLUMN` of the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_at: Option<String>,
+    /// The deep key of the record this one repeats, found by its shallow key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<Digest>,
+    /// Role to artifact digest.
+    pub outputs: BTreeMap<String, Digest>,
+    /// Role to the artifact digest that went in.
+    pub inputs: BTreeMap<String, Digest>,
+    /// The key with the digests of `inputs` for the keys upstream.
+    pub shallow: Digest,
+    /// The stage's final numbers. One that is not finite reads as NaN.
+    #[serde(serialize_with = "write_metrics", deserialize_with = "read_metrics")]
+    pub metrics: BTreeMap<String, f64>,
+    /// Seconds of work.
+    pub seconds: f64,
+    /// Where and when.
+    pub made: Made,
+    /// The run that made it.
+    pub run: String,
+    /// What the key hashes.
+    pub document: serde_json::Value,
+}
+
+/// Provenance: never part of a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// The machine.
+    pub host: String,
+    /// The process that published it.
+    pub pid: u32,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// The version of srlm.
+    pub srlm: String,
+    /// Threads the worker had.
+    pub threads: usize,
+}
+
+/// A record before its outputs are in the store.
+#[derive(Clone, Debug)]
+pub struct RecordDraft {
+    /// The deep key.
+    pub key: Digest,
+    /// The shallow key.
+    pub shallow: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name the file gives it.
+    pub name: String,
+    /// What the deep key hashes.
+    pub document: serde_json::Value,
+    /// Role to the artifact digest that went in.
+    pub inputs: BTreeMap<String, Digest>,
+    /// The stage's final numbers.
+    pub metrics: BTreeMap<String, f64>,
+    /// Seconds of work.
+    pub seconds: f64,
+    /// Threads the worker had.
+    pub threads: usize,
+    /// `FILE:LINE:COLUMN` of the declaration.
+    pub declared_at: Option<String>,
+    /// The run.
+    pub run: String,
+}
+
+impl RecordDraft {
+    pub(super) fn into_record(self, outputs: BTreeMap<String, Digest>) -> Record {
+        let made = Made {
+            host: host_name(),
+            pid: std::process::id(),
+            time: rfc3339(SystemTime::now()),
+            srlm: env!("CARGO_PKG_VERSION").to_string(),
+            threads: self.threads,
+        };
+        Record {
+            key: self.key,
+            kind: self.kind,
+            name: self.name,
+            declared_at: self.declared_at,
+            alias_of: None,
+            outputs,
+            inputs: self.inputs,
+            shallow: self.shallow,
+            metrics: self.metrics,
+            seconds: self.seconds,
+            made,
+            run: self.run,
+            document: self.document,
+        }
+    }
+}
+
+const SEAL: &str = ",\n  \"seal\": \"";
+const END: &str = "\"\n}\n";
+
+impl Record {
+    /// The file's text: JSON whose last field is the digest of everything before it.
+    pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
+        let json = serde_json::to_string_pretty(self)?;
+        let body = json.strip_suffix("\n}").unwrap_or(&json);
+        Ok(format!("{body}{SEAL}{}{END}", Digest::of_bytes(body.as_bytes())))
+    }
+
+    /// Reads a file's text; says what is wrong with one that was not written by [`Record::to_text`] for `key`.
+    pub(super) fn from_text(key: &Digest, text: &str) -> Result<Record, String> {
+        let (body, tail) = text.rsplit_once(SEAL).ok_or("it has no seal: it was cut short, or is no record")?;
+        let seal = tail.strip_suffix(END).ok_or("it does not end after its seal")?;
+        if seal != Digest::of_bytes(body.as_bytes()).to_string() {
+            return Err("its text was changed after it was written".to_string());
+        }
+        let record: Record = serde_json::from_str(&format!("{body}\n}}")).map_err(|error| error.to_string())?;
+        if record.key == *key { Ok(record) } else { Err(format!("it is the record of {}", record.key)) }
+    }
+}
+
+/// JSON has no word for a number that is not finite: it becomes `null`.
+fn write_metrics<S: Serializer>(metrics: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(metrics.iter().map(|(name, value)| (name, value.is_finite().then_some(value))))
+}
+
+fn read_metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let metrics = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}

@@ -4,6 +4,9 @@
 
 pub mod base;
 pub mod diag;
+pub mod nn;
 pub mod lang;
 pub mod store;
+pub mod model;
 pub mod plan;
+pub mod rollout;

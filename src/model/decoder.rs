@@ -1,0 +1,311 @@
+//! The decoder that all families share: training over packed streams, and generation step by step.
+
+use crate::model::weights::{EMBEDDING, HEAD, NORM, in_layer};
+use crate::model::{KvCache, ModelConfig, ModelError, Weights, expected_weights};
+use crate::nn::ops::{self, CachedTokens, RopeTable};
+use crate::nn::{Linear, Params};
+use candle_core::{Device, Result, Tensor, bail};
+use std::sync::Arc;
+
+/// A decoder-only transformer: RMSNorm, rotary attention with grouped keys, gated feed-forward.
+///
+/// Field names follow the weights' names. Cloning shares the weights.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    config: Arc<ModelConfig>,
+    rope: Arc<RopeTable>,
+    embed_tokens: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    /// Shares the embedding's tensor where the configuration ties them.
+    lm_head: Linear,
+}
+
+/// One layer: attention and feed-forward, each normalised before and added to its input.
+#[derive(Clone, Debug)]
+struct Layer {
+    input_layernorm: Tensor,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    post_attention_layernorm: Tensor,
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+/// New tokens of some running sequences: whole prompts, or one token each.
+#[derive(Clone, Debug, Default)]
+pub struct DecodeStep {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Slot and position of each token; a sequence's tokens in order, none skipped.
+    pub tokens: CachedTokens,
+    /// Which of the tokens' logits are wanted, as indices into `ids`.
+    pub outputs: Vec<u32>,
+}
+
+impl Decoder {
+    /// A decoder whose weights are trainable, with its parameters in the order of the model.
+    ///
+    /// # Errors
+    /// Where a weight is missing or has the wrong shape.
+    pub fn trainable(config: &ModelConfig, weights: &Weights) -> std::result::Result<(Self, Params), ModelError> {
+        let mut params = Params::new();
+        let decoder = Self::build(config, weights, &mut |name, tensor| params.add(name, tensor))?;
+        Ok((decoder, params))
+    }
+
+    /// A decoder that records no gradient and shares the storage of `weights`.
+    ///
+    /// # Errors
+    /// Where a weight is missing or has the wrong shape.
+    pub fn frozen(config: &ModelConfig, weights: &Weights) -> std::result::Result<Self, ModelError> {
+        Self::build(config, weights, &mut |_, tensor| Ok(tensor.detach()))
+    }
+
+    fn build(
+        config: &ModelConfig,
+        weights: &Weights,
+        adopt: &mut dyn FnMut(&str, &Tensor) -> Result<Tensor>,
+    ) -> std::result::Result<Self, ModelError> {
+        config.check()?;
+        let mut adopted = Weights::new();
+        for (name, shape) in expected_weights(config)? {
+            let file = || "the given weights".to_string();
+            let Some(tensor) = weights.get(&name) else { return Err(ModelError::MissingTensor { file: file(), name }) };
+            if tensor.dims() != shape {
+                let found = tensor.dims().to_vec();
+                return Err(ModelError::WrongShape { file: file(), name, found, expected: shape });
+            }
+            let tensor = adopt(&name, &tensor.contiguous()?)?;
+            adopted.insert(name, tensor);
+        }
+        Ok(Self::assemble(config, &adopted)?)
+    }
+
+    fn assemble(config: &ModelConfig, weights: &Weights) -> Result<Self> {
+        let layers = (0..config.num_hidden_layers).map(|layer| Layer::new(weights, layer)).collect::<Result<_>>()?;
+        let head = if config.tie_word_embeddings { EMBEDDING } else { HEAD };
+        Ok(Decoder {
+            config: Arc::new(config.clone()),
+            rope: Arc::new(RopeTable::new(config.head_width(), config.max_position_embeddings, config.theta())),
+            embed_tokens: find(weights, EMBEDDING)?,
+            layers,
+            norm: find(weights, NORM)?,
+            lm_head: Linear::new(find(weights, head)?, None),
+        })
+    }
+
+    /// The shape of this decoder.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        self.embed_tokens.device()
+    }
+
+    /// The hidden states after the final norm, [n, hidden_size], of a packed stream.
+    ///
+    /// `ids` are n tokens; `segments` the cumulative starts of its samples, 0 and n included. Attention and
+    /// positions start anew with each segment.
+    ///
+    /// # Errors
+    /// Where an id lies outside the vocabulary, or a segment is longer than the model has positions.
+    pub fn forward(&self, ids: &[u32], segments: &[usize]) -> Result<Tensor> {
+        let positions = Arc::new(positions(segments));
+        if positions.len() != ids.len() {
+            bail!("decoder: segment starts {segments:?} for {} tokens", ids.len());
+        }
+        let segments = Arc::new(segments.to_vec());
+        let mut x = ops::gather_rows(&self.embed_tokens, ids)?;
+        for layer in &self.layers {
+            x = layer.forward(self, &x, &positions, |q, k, v| ops::attention(q, k, v, &segments))?;
+        }
+        ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    /// Log-probability of `targets` (m ids) under softmax(logits / `temperature`), and the entropy, both [m].
+    ///
+    /// `hidden` [m, hidden_size]: rows of [`Decoder::forward`], each that of the token before its target. The
+    /// entropy carries no gradient. The logits are never held all at once.
+    ///
+    /// # Errors
+    /// Where the sizes differ, a target lies outside the vocabulary, or the temperature is not positive.
+    pub fn log_probs(&self, hidden: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+        ops::head_log_probs(hidden, &self.lm_head.weight, targets, temperature)
+    }
+
+    /// Logits [m, vocab_size] of `hidden` [m, hidden_size].
+    ///
+    /// # Errors
+    /// Where the widths differ.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.lm_head.forward(hidden)
+    }
+
+    /// Runs new tokens of cached sequences, keeps their keys and values, and returns the wanted logits
+    /// [outputs, vocab_size]. Takes a decoder that records no gradient.
+    ///
+    /// # Errors
+    /// Where a token lies outside the cache or vocabulary, or the decoder is a trainable one.
+    pub fn decode(&self, step: &DecodeStep, cache: &mut KvCache) -> Result<Tensor> {
+        if self.embed_tokens.track_op() {
+            bail!("decode: the decoder would record gradients; use `for_generation` or `detached`");
+        }
+        let positions = Arc::new(step.tokens.positions.iter().map(|&position| position as u32).collect());
+        let mut x = ops::gather_rows(&self.embed_tokens, &step.ids)?;
+        for (layer, (keys, values)) in self.layers.iter().zip(&cache.layers) {
+            x = layer.forward(self, &x, &positions, |q, k, v| {
+                ops::write_cache(keys, values, k, v, &step.tokens)?;
+                ops::attend_cached(q, keys, values, &step.tokens)
+            })?;
+        }
+        let wanted = ops::gather_rows(&x, &step.outputs)?;
+        self.logits(&ops::rms_norm(&wanted, &self.norm, self.config.rms_norm_eps)?)
+    }
+
+    /// The same decoder over the same storage, recording no gradient: it follows the optimiser's steps.
+    pub fn detached(&self) -> Self {
+        Decoder {
+            embed_tokens: self.embed_tokens.detach(),
+            layers: self.layers.iter().map(Layer::detached).collect(),
+            norm: self.norm.detach(),
+            lm_head: self.lm_head.detached(),
+            ..self.clone()
+        }
+    }
+
+    /// A copy of the present weights that records no gradient and stays as it is: a reference model.
+    ///
+    /// # Errors
+    /// Where the copy cannot be made.
+    pub fn snapshot(&self) -> Result<Self> {
+        let copies = self.weights().into_iter().map(|(name, tensor)| Ok((name, tensor.detach().copy()?)));
+        Self::assemble(&self.config, &copies.collect::<Result<_>>()?)
+    }
+
+    /// The present policy laid out for generation; later optimiser steps do not reach it.
+    ///
+    /// # Errors
+    /// Where the copy cannot be made.
+    pub fn for_generation(&self) -> Result<Self> {
+        let detached = self.detached();
+        let layers = detached.layers.iter().map(Layer::packed).collect::<Result<_>>()?;
+        Ok(Decoder { layers, lm_head: detached.lm_head.packed()?, ..detached })
+    }
+
+    /// Every weight by its name; the head only where it is not the embedding.
+    pub fn weights(&self) -> Weights {
+        let mut all = Weights::from([(EMBEDDING.into(), self.embed_tokens.clone()), (NORM.into(), self.norm.clone())]);
+        if !self.config.tie_word_embeddings {
+            all.insert(HEAD.into(), self.lm_head.weight.clone());
+        }
+        self.layers.iter().enumerate().for_each(|(at, layer)| layer.add_weights(at, &mut all));
+        all
+    }
+}
+
+/// Position of each token in its segment.
+fn positions(segments: &[usize]) -> Vec<u32> {
+    segments.windows(2).flat_map(|pair| 0..pair[1].saturating_sub(pair[0]) as u32).collect()
+}
+
+fn find(weights: &Weights, name: &str) -> Result<Tensor> {
+    let found = weights.get(name).cloned();
+    found.ok_or_else(|| candle_core::Error::Msg(format!("the weights have no {name}")))
+}
+
+impl Layer {
+    fn new(weights: &Weights, layer: usize) -> Result<Self> {
+        let tensor = |name: &str| find(weights, &in_layer(layer, name));
+        let linear = |name: &str| -> Result<Linear> {
+            let bias = weights.get(&in_layer(layer, &format!("{name}.bias"))).cloned();
+            Ok(Linear::new(tensor(&format!("{name}.weight"))?, bias))
+        };
+        Ok(Layer {
+            input_layernorm: tensor("input_layernorm.weight")?,
+            q_proj: linear("self_attn.q_proj")?,
+            k_proj: linear("self_attn.k_proj")?,
+            v_proj: linear("self_attn.v_proj")?,
+            o_proj: linear("self_attn.o_proj")?,
+            post_attention_layernorm: tensor("post_attention_layernorm.weight")?,
+            gate_proj: linear("mlp.gate_proj")?,
+            up_proj: linear("mlp.up_proj")?,
+            down_proj: linear("mlp.down_proj")?,
+        })
+    }
+
+    /// `x` [n, hidden_size] to the same shape; `attend` takes rotated queries and keys, and values.
+    fn forward(
+        &self,
+        model: &Decoder,
+        x: &Tensor,
+        positions: &Arc<Vec<u32>>,
+        attend: impl FnOnce(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let (config, n) = (&model.config, positions.len());
+        let (heads, kv_heads, width) = (config.num_attention_heads, config.kv_heads(), config.head_width());
+        let h = ops::rms_norm(x, &self.input_layernorm, config.rms_norm_eps)?;
+        let q = ops::rope(&self.q_proj.forward(&h)?.reshape((n, heads, width))?, positions, &model.rope)?;
+        let k = ops::rope(&self.k_proj.forward(&h)?.reshape((n, kv_heads, width))?, positions, &model.rope)?;
+        let v = self.v_proj.forward(&h)?.reshape((n, kv_heads, width))?;
+        let attended = attend(&q, &k, &v)?.reshape((n, heads * width))?;
+        let x = (x + self.o_proj.forward(&attended)?)?;
+        let h = ops::rms_norm(&x, &self.post_attention_layernorm, config.rms_norm_eps)?;
+        let gated = ops::swiglu(&self.gate_proj.forward(&h)?, &self.up_proj.forward(&h)?)?;
+        x + self.down_proj.forward(&gated)?
+    }
+
+    /// The maps by their names.
+    fn maps(&self) -> [(&'static str, &Linear); 7] {
+        [
+            ("self_attn.q_proj", &self.q_proj),
+            ("self_attn.k_proj", &self.k_proj),
+            ("self_attn.v_proj", &self.v_proj),
+            ("self_attn.o_proj", &self.o_proj),
+            ("mlp.gate_proj", &self.gate_proj),
+            ("mlp.up_proj", &self.up_proj),
+            ("mlp.down_proj", &self.down_proj),
+        ]
+    }
+
+    fn add_weights(&self, layer: usize, all: &mut Weights) {
+        for (name, map) in self.maps() {
+            all.insert(in_layer(layer, &format!("{name}.weight")), map.weight.clone());
+            all.extend(map.bias.iter().map(|bias| (in_layer(layer, &format!("{name}.bias")), bias.clone())));
+        }
+        all.insert(in_layer(layer, "input_layernorm.weight"), self.input_layernorm.clone());
+        all.insert(in_layer(layer, "post_attention_layernorm.weight"), self.post_attention_layernorm.clone());
+    }
+
+    fn detached(&self) -> Self {
+        Layer {
+            input_layernorm: self.input_layernorm.detach(),
+            q_proj: self.q_proj.detached(),
+            k_proj: self.k_proj.detached(),
+            v_proj: self.v_proj.detached(),
+            o_proj: self.o_proj.detached(),
+            post_attention_layernorm: self.post_attention_layernorm.detach(),
+            gate_proj: self.gate_proj.detached(),
+            up_proj: self.up_proj.detached(),
+            down_proj: self.down_proj.detached(),
+        }
+    }
+
+    fn packed(&self) -> Result<Self> {
+        Ok(Layer {
+            q_proj: self.q_proj.packed()?,
+            k_proj: self.k_proj.packed()?,
+            v_proj: self.v_proj.packed()?,
+            o_proj: self.o_proj.packed()?,
+            gate_proj: self.gate_proj.packed()?,
+            up_proj: self.up_proj.packed()?,
+            down_proj: self.down_proj.packed()?,
+            ..self.detached()
+        })
+    }
+}

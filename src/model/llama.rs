@@ -1,0 +1,10 @@
+//! Llama: biases in the attention only where `attention_bias` asks for them.
+
+use crate::model::Family;
+
+pub(super) static FAMILY: Family = Family {
+    model_type: "llama",
+    architecture: "LlamaForCausalLM",
+    qkv_bias: |config| config.attention_bias.unwrap_or(false),
+    output_bias: |config| config.attention_bias.unwrap_or(false),
+};

@@ -1,0 +1,36 @@
+//! Floor 2: decoder-only language models, their files, and the cache that generation keeps.
+
+mod cache;
+pub mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod init;
+mod llama;
+#[cfg(test)]
+mod parity;
+mod qwen2;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::ModelConfig;
+pub use decoder::{DecodeStep, Decoder};
+pub use error::ModelError;
+pub use init::random_weights;
+pub use weights::{Weights, expected_weights};
+
+/// What tells one family from another, where they share the decoder.
+#[derive(Debug)]
+pub struct Family {
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// `architectures` in `config.json`.
+    pub architecture: &'static str,
+    /// Whether the query, key and value maps have biases.
+    pub qkv_bias: fn(&ModelConfig) -> bool,
+    /// Whether the attention's output map has one.
+    pub output_bias: fn(&ModelConfig) -> bool,
+}
+
+/// Every family that the decoder knows.
+pub static FAMILIES: &[&Family] = &[&qwen2::FAMILY, &llama::FAMILY];

@@ -1,0 +1,31 @@
+//! Differentiable fused ops, one a file: slow reference, fast forward, backward.
+//!
+//! On a device without a kernel here each public function takes its reference path, which is made of
+//! elementary tensor ops and so runs, and differentiates, anywhere.
+
+mod attention;
+mod cached_attention;
+mod gather_rows;
+pub(crate) mod gemm;
+mod head;
+mod linear;
+mod packed;
+mod rms_norm;
+mod rope;
+mod simd;
+mod slices;
+mod swiglu;
+pub(crate) mod vector;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use attention::attention;
+pub use cached_attention::{CachedTokens, attend_cached, copy_slot, write_cache};
+pub use gather_rows::gather_rows;
+pub use head::head_log_probs;
+pub use linear::linear;
+pub use packed::PackedWeight;
+pub use rms_norm::rms_norm;
+pub use rope::{RopeTable, rope};
+pub use swiglu::swiglu;
+pub use vector::softmax_in_place;

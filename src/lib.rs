@@ -8,5 +8,8 @@ pub mod nn;
 pub mod lang;
 pub mod store;
 pub mod model;
+pub mod data;
 pub mod plan;
+pub mod reward;
 pub mod rollout;
+pub mod eval;

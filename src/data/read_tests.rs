@@ -1,0 +1,119 @@
+//! Tests of the readers: every format, every kind of bad file, and the real sets where they are at hand.
+
+use super::*;
+
+const GSM: &str = "{\"question\":\"How many?\",\"answer\":\"48/2 = <<48/2=24>>24 clips.\\n#### 24\"}";
+
+fn read(text: &str, format: Format) -> Result<Vec<Row>, DataError> {
+    read_text("data/rows.jsonl", text, format)
+}
+
+fn message(text: &str, format: Format) -> String {
+    read(text, format).unwrap_err().to_string()
+}
+
+#[test]
+fn gsm8k_loses_its_annotations_and_keeps_its_gold() {
+    for format in [Format::Auto, Format::Gsm8k] {
+        let rows = read(&format!("\u{feff}{GSM}\r\n\r\n"), format).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].question(), "How many?");
+        assert_eq!(rows[0].completion.as_deref(), Some("48/2 = 24 clips.\n#### 24"));
+        assert_eq!(rows[0].answer.as_deref(), Some("24"));
+    }
+    assert_eq!(without_annotations("1 << 2 is <<1*4=4>>4, <<open"), "1 4, <<open");
+}
+
+#[test]
+fn other_formats_are_told_by_their_fields() {
+    let math = r#"{"problem":"P","solution":"S","answer":"\\frac{1}{2}","level":2,"unique_id":"test/1"}"#;
+    let row = &read(math, Format::Auto).unwrap()[0];
+    assert_eq!(
+        (row.id.as_str(), row.answer.as_deref(), row.meta["level"].as_i64()),
+        ("test/1", Some("\\frac{1}{2}"), Some(2))
+    );
+
+    let svamp = "[\n {\"ID\":\"c-1\",\"Body\":\"Each costs 76\",\"Question\":\"How much?\",\"Answer\":51.0},\n {\"Body\":\"B.\",\"Question\":\"Q\",\"Answer\":0.5}\n]\n";
+    let rows = read(svamp, Format::Auto).unwrap();
+    assert_eq!((rows[0].question(), rows[0].answer.as_deref()), ("Each costs 76. How much?", Some("51")));
+    assert_eq!(rows[1].answer.as_deref(), Some("0.5"));
+
+    let chat = r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello"}]}"#;
+    let row = &read(chat, Format::Auto).unwrap()[0];
+    assert_eq!((row.messages.len(), row.completion.as_deref()), (1, Some("Hello")));
+
+    let pair = r#"{"prompt":"2+2=","completion":"4","answer":4}"#;
+    let row = &read(pair, Format::Auto).unwrap()[0];
+    assert_eq!((row.completion.as_deref(), row.answer.as_deref()), (Some("4"), Some("4")));
+}
+
+#[test]
+fn a_bad_line_is_told_with_its_number_what_was_found_and_what_is_expected() {
+    let truncated = message(&format!("{GSM}\n{}", &GSM[..20]), Format::Auto);
+    assert!(truncated.starts_with("data/rows.jsonl:2: found `{\"question\":\"How man`"), "{truncated}");
+    let unmarked = message("{\"question\":\"q\",\"answer\":\"24\"}", Format::Gsm8k);
+    assert!(unmarked.contains(":1: found an `answer` without `####`"), "{unmarked}");
+    let missing = message(&format!("{GSM}\n\n{{\"question\":\"q\",\"anwser\":\"24\"}}"), Format::Auto);
+    assert!(missing.contains(":3: found no `answer`, only `question`, `anwser`"), "{missing}");
+    let wrong_kind = message("{\"question\":7,\"answer\":\"#### 1\"}", Format::Gsm8k);
+    assert!(wrong_kind.contains("a `question` that is a number"), "{wrong_kind}");
+    let number = message("17", Format::Auto);
+    assert!(number.contains("found a number, but each line must be one JSON object"), "{number}");
+    let unknown = message("{\"foo\":1}", Format::Auto);
+    assert!(unknown.contains("`foo`") && unknown.contains("gsm8k"), "{unknown}");
+    let role = message(r#"{"messages":[{"role":"human","content":"x"}]}"#, Format::Chat);
+    assert!(role.contains("role `human`"), "{role}");
+}
+
+#[test]
+fn arrays_name_the_line_of_the_object() {
+    let broken = message(
+        "[\n{\"Body\":\"b\",\"Question\":\"q\",\"Answer\":1},\n{\"Body\":\"b\",\n\"Question\":}\n]",
+        Format::Svamp,
+    );
+    assert!(broken.contains("rows.jsonl:4:"), "{broken}");
+    let missing = message("[\n{\"Body\":\"b\",\"Question\":\"q\",\"Answer\":1},\n\n{\"Body\":\"b\"}]", Format::Svamp);
+    assert!(missing.contains("rows.jsonl:4: found no `Question`"), "{missing}");
+    for open in ["[", "[{}", "[{} {}]", "[{},]", "[1]", "[{\"a\":1}] x"] {
+        assert!(message(open, Format::Svamp).contains("rows.jsonl:1"), "{open}");
+    }
+}
+
+#[test]
+fn empty_files_and_files_that_are_no_text_are_errors() {
+    for empty in ["", "\u{feff}", "\r\n \n", "[]", "[ ]\n"] {
+        assert!(matches!(read(empty, Format::Auto), Err(DataError::Empty { .. })), "{empty:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.jsonl");
+    std::fs::write(&path, b"{}\n\xff\xfe").unwrap();
+    let told = read_file(&path, Format::Auto).unwrap_err().to_string();
+    assert!(told.contains("bad.jsonl:2: found a byte that is not UTF-8"), "{told}");
+    let absent = read_file(&folder.path().join("none.jsonl"), Format::Auto).unwrap_err().to_string();
+    assert!(absent.contains("none.jsonl"), "{absent}");
+}
+
+#[test]
+fn equal_rows_get_ids_of_their_own() {
+    let rows = read(&format!("{GSM}\n{GSM}"), Format::Auto).unwrap();
+    assert_ne!(rows[0].id, rows[1].id);
+}
+
+#[test]
+fn the_real_sets_are_read_to_the_last_row() {
+    let Some(shared) = crate::data::shared_data() else { return };
+    let sets = [
+        ("gsm8k/train.jsonl", 7473),
+        ("gsm8k/test.jsonl", 1319),
+        ("math500/test.jsonl", 500),
+        ("svamp/SVAMP.json", 1000),
+    ];
+    for (name, count) in sets {
+        let rows = read_file(&shared.join(name), Format::Auto).unwrap();
+        assert_eq!(rows.len(), count, "{name}");
+        assert!(rows.iter().all(|row| row.answer.is_some() && !row.question().contains("<<")), "{name}");
+        assert!(rows.iter().all(|row| row.completion.as_ref().is_none_or(|text| !text.contains("<<"))), "{name}");
+        let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.id).collect();
+        assert_eq!(ids.len(), count, "{name}");
+    }
+}

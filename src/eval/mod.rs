@@ -1,0 +1,4 @@
+//! Floor 4: scoring completions against golds, and the statistics of the results.
+
+pub mod score;
+pub mod stats;

@@ -1,0 +1,278 @@
+//! Scoring completions item by item, the summary of a benchmark, and the comparison of two models on the same items.
+
+use super::stats::{self, Interval, Paired};
+use crate::base::fs::write_atomic;
+use crate::base::seed::Seed;
+use crate::data::row::Row;
+use crate::reward::answer::{self, Marker, Rule, Search};
+use crate::reward::math;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// One line an item, in a Scores artifact.
+pub const ITEMS_FILE: &str = "items.jsonl";
+
+/// Benchmark to metric to value, in a Scores artifact.
+pub const SUMMARY_FILE: &str = "summary.json";
+
+/// A completion as the sampler gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// Its text, without the stop token.
+    pub text: String,
+    /// Generated tokens, the stop token counted.
+    pub tokens: usize,
+    /// Whether it was cut off at the maximal length.
+    pub truncated: bool,
+}
+
+/// The results of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemScore {
+    /// The benchmark's name in its suite.
+    pub bench: String,
+    /// The row's id: items are paired by it.
+    pub id: String,
+    /// The gold answer.
+    pub gold: String,
+    /// How many completions.
+    pub samples: u64,
+    /// How many of them are right.
+    pub correct: u64,
+    /// Each sample, in order.
+    pub answers: Vec<SampleScore>,
+}
+
+/// The verdict on one completion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleScore {
+    /// The answer found, in canonical form: votes are counted over it.
+    pub answer: Option<String>,
+    /// The rule that found it.
+    pub rule: Rule,
+    /// Whether it equals the gold answer.
+    pub correct: bool,
+    /// Generated tokens.
+    pub tokens: usize,
+    /// Whether it was cut off.
+    pub truncated: bool,
+}
+
+/// Metric to value.
+pub type Summary = BTreeMap<String, f64>;
+
+/// Scores the completions of one row; none where the row has no gold answer.
+pub fn score_item(bench: &str, row: &Row, completions: &[Completion], search: Search) -> Option<ItemScore> {
+    let gold = row.answer.as_deref()?;
+    let answers: Vec<_> = completions.iter().map(|completion| score_sample(gold, completion, search)).collect();
+    Some(ItemScore {
+        bench: bench.to_string(),
+        id: row.id.clone(),
+        gold: gold.to_string(),
+        samples: answers.len() as u64,
+        correct: answers.iter().filter(|sample| sample.correct).count() as u64,
+        answers,
+    })
+}
+
+fn score_sample(gold: &str, completion: &Completion, search: Search) -> SampleScore {
+    let found = answer::find(&completion.text, search, Marker::Any);
+    SampleScore {
+        correct: found.answer.as_deref().is_some_and(|answer| math::equal(gold, answer)),
+        answer: found.answer.as_deref().map(math::canonical),
+        rule: found.rule,
+        tokens: completion.tokens,
+        truncated: completion.truncated,
+    }
+}
+
+impl ItemScore {
+    /// The share of right samples.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.samples.max(1) as f64
+    }
+
+    fn majority(&self) -> f64 {
+        let votes: Vec<_> = self.answers.iter().map(|sample| (sample.answer.as_deref(), sample.correct)).collect();
+        stats::majority(&votes)
+    }
+}
+
+/// The metrics of one benchmark's items: `accuracy` with `accuracy_low` and `accuracy_high` (95 %: Wilson for one
+/// sample an item, else the bootstrap clustered by item), `pass@k` and `maj@n` where there are several samples,
+/// `rule.<name>` counts of how answers were found, `mean_tokens`, `truncated_share`, `items`, `samples`.
+pub fn summarise(items: &[&ItemScore], seed: Seed) -> Summary {
+    let accuracies: Vec<f64> = items.iter().map(|item| item.accuracy()).collect();
+    let interval = accuracy_interval(items, &accuracies, seed);
+    let samples: Vec<&SampleScore> = items.iter().flat_map(|item| &item.answers).collect();
+    let share = |count: f64| count / samples.len().max(1) as f64;
+    let mut summary: Summary = [
+        ("items", items.len() as f64),
+        ("samples", samples.len() as f64),
+        ("accuracy", stats::mean(&accuracies)),
+        ("accuracy_low", interval.low),
+        ("accuracy_high", interval.high),
+        ("mean_tokens", share(samples.iter().map(|sample| sample.tokens as f64).sum())),
+        ("truncated_share", share(samples.iter().filter(|sample| sample.truncated).count() as f64)),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .into();
+    for rule in Rule::ALL {
+        let count = samples.iter().filter(|sample| sample.rule == rule).count();
+        summary.insert(format!("rule.{}", rule.name()), count as f64);
+    }
+    summary.extend(over_samples(items));
+    summary
+}
+
+fn accuracy_interval(items: &[&ItemScore], accuracies: &[f64], seed: Seed) -> Interval {
+    match items.iter().all(|item| item.samples == 1) {
+        true => stats::wilson(items.iter().map(|item| item.correct).sum(), items.len() as u64),
+        false => stats::bootstrap_mean(accuracies, seed),
+    }
+}
+
+/// pass@k for powers of two up to the number of samples, and maj@n, where every item has several samples.
+fn over_samples(items: &[&ItemScore]) -> Summary {
+    let n = items.iter().map(|item| item.samples).min().unwrap_or(0);
+    let mut summary = Summary::new();
+    if n < 2 {
+        return summary;
+    }
+    let powers = (0..).map(|power| 1u64 << power).take_while(|&k| k < n);
+    for k in powers.chain([n]) {
+        let each: Vec<f64> = items.iter().filter_map(|item| stats::pass_at_k(item.samples, item.correct, k)).collect();
+        summary.insert(format!("pass@{k}"), stats::mean(&each));
+    }
+    let majorities: Vec<f64> = items.iter().map(|item| item.majority()).collect();
+    summary.insert(format!("maj@{n}"), stats::mean(&majorities));
+    summary
+}
+
+/// Writes `items.jsonl` and `summary.json` into a folder and returns the summaries by benchmark.
+///
+/// # Errors
+/// Whatever the file system says, with the path.
+pub fn write_scores(folder: &Path, items: &[ItemScore], seed: Seed) -> io::Result<BTreeMap<String, Summary>> {
+    let mut benches: BTreeMap<String, Vec<&ItemScore>> = BTreeMap::new();
+    let mut lines = String::new();
+    for item in items {
+        benches.entry(item.bench.clone()).or_default().push(item);
+        lines += &serde_json::to_string(item)?;
+        lines.push('\n');
+    }
+    let summaries: BTreeMap<String, Summary> =
+        benches.into_iter().map(|(bench, items)| (bench, summarise(&items, seed))).collect();
+    write_atomic(&folder.join(ITEMS_FILE), lines.as_bytes())?;
+    write_atomic(&folder.join(SUMMARY_FILE), (serde_json::to_string_pretty(&summaries)? + "\n").as_bytes())?;
+    Ok(summaries)
+}
+
+/// Reads what [`write_scores`] wrote to `items.jsonl`.
+///
+/// # Errors
+/// The path and line of what cannot be read.
+pub fn read_items(path: &Path) -> io::Result<Vec<ItemScore>> {
+    let text = std::fs::read_to_string(path).map_err(|error| crate::base::fs::at(path, error))?;
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}:{}: {error}", path.display(), index + 1))
+        })
+    };
+    text.lines().enumerate().map(parse).collect()
+}
+
+/// Two models on the same items.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Items that both have.
+    pub items: usize,
+    /// Items that only one of them has; they are left out.
+    pub unpaired: usize,
+    /// The second's accuracy minus the first's, on the items both have.
+    pub difference: f64,
+    /// Lower end of the difference's 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Two-sided probability of such a difference without a true one.
+    pub p_value: f64,
+    /// `mcnemar` (exact, interval by Newcombe) for one sample an item, else `paired_bootstrap`.
+    pub method: String,
+}
+
+/// Compares two models paired by item.
+pub fn compare(first: &[ItemScore], second: &[ItemScore], seed: Seed) -> Comparison {
+    let key = |item: &ItemScore| (item.bench.clone(), item.id.clone());
+    let by_id: BTreeMap<_, &ItemScore> = second.iter().map(|item| (key(item), item)).collect();
+    let pairs: Vec<(&ItemScore, &ItemScore)> =
+        first.iter().filter_map(|item| Some((item, *by_id.get(&key(item))?))).collect();
+    let unpaired = first.len() + by_id.len() - 2 * pairs.len();
+    let single = pairs.iter().all(|(first, second)| first.samples == 1 && second.samples == 1);
+    let (difference, interval, p_value, method) = if single {
+        let counts = Paired::count(pairs.iter().map(|(first, second)| (first.correct == 1, second.correct == 1)));
+        (counts.difference(), counts.difference_interval(), counts.mcnemar(), "mcnemar")
+    } else {
+        let (first, second): (Vec<f64>, Vec<f64>) =
+            pairs.iter().map(|(first, second)| (first.accuracy(), second.accuracy())).unzip();
+        let result = stats::paired_bootstrap(&first, &second, seed);
+        (result.difference, result.interval, result.p_value, "paired_bootstrap")
+    };
+    let Interval { low, high } = interval;
+    Comparison { items: pairs.len(), unpaired, difference, low, high, p_value, method: method.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completion(text: &str) -> Completion {
+        Completion { text: text.into(), tokens: 10, truncated: text.ends_with('…') }
+    }
+
+    fn item(id: usize, texts: &[&str]) -> ItemScore {
+        let mut row = Row::new(format!("q{id}"), None, Some("18".into()));
+        row.id = id.to_string();
+        let completions: Vec<_> = texts.iter().map(|text| completion(text)).collect();
+        score_item("arith", &row, &completions, Search::Lenient).unwrap()
+    }
+
+    #[test]
+    fn a_summary_counts_rules_lengths_and_truncation() {
+        let items = [item(0, &["#### 18"]), item(1, &["\\boxed{17}"]), item(2, &["no idea…"])];
+        let summary = summarise(&items.iter().collect::<Vec<_>>(), Seed::new(0));
+        let value = |name: &str| summary[name];
+        assert_eq!(
+            (value("items"), value("rule.hashes"), value("rule.boxed"), value("rule.none")),
+            (3.0, 1.0, 1.0, 1.0)
+        );
+        assert!((value("accuracy") - 1.0 / 3.0).abs() < 1e-12 && value("accuracy_low") < 0.1);
+        assert!((value("truncated_share") - 1.0 / 3.0).abs() < 1e-12 && value("mean_tokens") == 10.0);
+        assert!(!summary.contains_key("pass@1"));
+    }
+
+    #[test]
+    fn several_samples_give_pass_and_majority() {
+        let items = [item(0, &["#### 18", "#### 18.0", "#### 5"]), item(1, &["#### 5", "#### 6", "?"])];
+        let summary = summarise(&items.iter().collect::<Vec<_>>(), Seed::new(0));
+        assert_eq!((summary["pass@3"], summary["maj@3"]), (0.5, 0.5));
+        assert!((summary["pass@1"] - 1.0 / 3.0).abs() < 1e-12);
+        assert!((summary["accuracy"] - summary["pass@1"]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_survive_the_files_and_are_paired_by_item() {
+        let folder = tempfile::tempdir().unwrap();
+        let worse: Vec<_> = (0..40).map(|id| item(id, &[if id < 10 { "#### 18" } else { "#### 1" }])).collect();
+        let mut better: Vec<_> = (0..40).map(|id| item(id, &[if id < 30 { "#### 18" } else { "#### 1" }])).collect();
+        better.reverse();
+        let summaries = write_scores(folder.path(), &worse, Seed::new(0)).unwrap();
+        assert_eq!(summaries["arith"]["accuracy"], 0.25);
+        assert_eq!(read_items(&folder.path().join(ITEMS_FILE)).unwrap(), worse);
+        let result = compare(&worse, &better[..39], Seed::new(0));
+        assert_eq!((result.items, result.unpaired, result.method.as_str()), (39, 1, "mcnemar"));
+        assert!(result.p_value < 1e-4 && result.low > 0.3, "{result:?}");
+    }
+}

@@ -12,4 +12,5 @@ pub mod data;
 pub mod plan;
 pub mod reward;
 pub mod rollout;
+pub mod train;
 pub mod eval;

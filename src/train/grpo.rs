@@ -1,0 +1,350 @@
+//! GRPO and its family: sample groups of completions, score them, move towards what beat its group's mean.
+//!
+//! Simplified against the papers: every rollout batch is one optimiser batch, done `iterations` times; the old
+//! log-probabilities are the trainer's own at the first of these (the sampler's differ by rounding, which is reported
+//! as `sampler_gap`). With one iteration the ratio is 1 and the loss is near 0 while its gradient is right.
+
+use super::budget::Budget;
+use super::loss::{self, Denominators, Objective, RewardScaling, Trajectory, TrajectoryLoss};
+use super::resume::States;
+use super::step::{Learner, OptimiserSettings};
+use super::stream::{Stream, streams};
+use super::watch::{TrainError, Watch};
+use crate::base::seed::Seed;
+use crate::data::encode::Example;
+use crate::data::order::Order;
+use crate::data::row::Row;
+use crate::data::tokenizer::Tokenizer;
+use crate::model::Decoder;
+use crate::nn::Params;
+use crate::reward::{RewardPart, RewardSum};
+use crate::rollout::{self, Completion, Prompt, RolloutError, Sampling, Stop};
+use candle_core::Tensor;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+type Metrics = BTreeMap<String, f64>;
+
+/// What becomes of completions that were cut at the length limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlong {
+    /// They count like any other.
+    Keep,
+    /// They leave numerator and denominator.
+    Mask,
+    /// Their reward is 0.
+    Zero,
+}
+
+/// What to train with.
+#[derive(Clone, Debug)]
+pub struct GrpoSettings {
+    /// How long.
+    pub budget: Budget,
+    /// Prompts an optimiser step.
+    pub prompts_per_step: usize,
+    /// Completions a prompt.
+    pub num_generations: usize,
+    /// Optimiser steps a rollout batch.
+    pub iterations: u64,
+    /// Temperature, truncation, length.
+    pub sampling: Sampling,
+    /// Sequences that are generated at the same time; it changes no token.
+    pub sequences_at_once: usize,
+    /// What scores a completion.
+    pub reward: RewardSum,
+    /// What the centred rewards are divided by.
+    pub scale_rewards: RewardScaling,
+    /// The loss.
+    pub objective: Objective,
+    /// Completions cut at the limit.
+    pub overlong: Overlong,
+    /// Learning rate, schedule, AdamW, clipping.
+    pub optimiser: OptimiserSettings,
+    /// Root of data order and sampling.
+    pub seed: Seed,
+}
+
+/// A row with its prompt as token ids.
+pub struct Task {
+    /// Question and gold answer.
+    pub row: Row,
+    /// The rendered prompt.
+    pub prompt: Vec<u32>,
+}
+
+/// A scored completion.
+struct Rollout {
+    example: Example,
+    completion: Completion,
+    reward: Option<f64>,
+    parts: Vec<RewardPart>,
+    masked: bool,
+}
+
+/// Everything the steps share.
+struct Trainer<'a> {
+    tasks: &'a [Task],
+    tokenizer: &'a Tokenizer,
+    settings: &'a GrpoSettings,
+    reference: Option<Decoder>,
+    watch: &'a Watch<'a>,
+}
+
+/// Trains a decoder by its own completions. Returns the trained parameters and the last steps' numbers.
+///
+/// # Errors
+/// [`TrainError`]: nothing to train on, numbers that are not finite, or a stop.
+pub fn train(
+    decoder: Decoder,
+    params: Params,
+    reference: Option<Decoder>,
+    tasks: &[Task],
+    tokenizer: &Tokenizer,
+    settings: &GrpoSettings,
+    watch: &Watch<'_>,
+) -> Result<(Params, Metrics), TrainError> {
+    if tasks.is_empty() {
+        return Err(TrainError::Input("there is no prompt to sample from: every row was dropped".to_string()));
+    }
+    let mut order = Order::new(tasks.len(), settings.seed.child("order", 0));
+    let lengths: Vec<usize> = tasks.iter().map(|task| task.prompt.len()).collect();
+    let rollouts = settings.budget.steps(&lengths, settings.prompts_per_step, &mut order);
+    let total = rollouts * settings.iterations;
+    let trainer = Trainer { tasks, tokenizer, settings, reference, watch };
+    let mut learner = Learner::new(decoder, params, settings.optimiser, total);
+    let mut states = States::new(watch);
+    if let Some(state) = states.newest() {
+        learner.restore(&state)?;
+    }
+    let mut last = Metrics::new();
+    while learner.steps() < total {
+        // States are taken between rollout batches only: a batch in flight is sampled again after a resume.
+        states.checkpoint(learner.steps(), || learner.state())?;
+        let step = learner.steps() / settings.iterations;
+        let chosen = order.batch(step * settings.prompts_per_step as u64, settings.prompts_per_step);
+        let rollouts = match trainer.roll_out(&learner.decoder, &chosen, step) {
+            // Asked to stop while sampling: the checkpoint at the top of the loop saves the state and ends it.
+            Err(TrainError::Rollout(RolloutError::Stopped)) => continue,
+            rollouts => rollouts?,
+        };
+        last = trainer.learn(&mut learner, &rollouts)?;
+    }
+    Ok((learner.into_params(), last))
+}
+
+impl Trainer<'_> {
+    /// Samples a group for every chosen task and scores it.
+    fn roll_out(&self, decoder: &Decoder, chosen: &[usize], step: u64) -> Result<Vec<Rollout>, TrainError> {
+        let seed = self.settings.seed.child("rollout", step);
+        let group = self.settings.num_generations;
+        let prompts: Vec<Prompt> = (0..chosen.len() * group)
+            .map(|at| Prompt { ids: self.tasks[chosen[at / group]].prompt.clone(), seed: seed.child("sample", at as u64) })
+            .collect();
+        let completions = rollout::generate(
+            decoder,
+            &prompts,
+            &self.settings.sampling,
+            self.settings.sequences_at_once,
+            &mut |_| !self.watch.should_stop(),
+        )?;
+        let tasks = (0..prompts.len()).map(|at| &self.tasks[chosen[at / group]]);
+        tasks.zip(completions).map(|(task, completion)| self.score(task, completion)).collect()
+    }
+
+    fn score(&self, task: &Task, completion: Completion) -> Result<Rollout, TrainError> {
+        let truncated = completion.stop == Stop::Length;
+        let text = self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
+        let score = self.settings.reward.evaluate(&task.row, &text);
+        let reward = if truncated && self.settings.overlong == Overlong::Zero { Some(0.0) } else { score.total };
+        let mut ids = task.prompt.clone();
+        ids.extend(&completion.ids);
+        let mask = (0..ids.len()).map(|at| at >= task.prompt.len().max(1)).collect();
+        let masked = truncated && self.settings.overlong == Overlong::Mask;
+        Ok(Rollout { example: Example { ids, mask }, completion, reward, parts: score.parts, masked })
+    }
+
+    /// Does the optimiser steps of one rollout batch.
+    fn learn(&self, learner: &mut Learner, rollouts: &[Rollout]) -> Result<Metrics, TrainError> {
+        let rewards: Vec<Option<f64>> = rollouts.iter().map(|rollout| rollout.reward).collect();
+        let advantages = loss::advantages(&rewards, self.settings.num_generations, self.settings.scale_rewards);
+        let counted = rollouts.iter().filter(|rollout| !rollout.masked);
+        let mut update = Update {
+            denominators: Denominators::of(counted.map(|rollout| rollout.example.trained())),
+            learned: self.learned(rollouts, &advantages.values),
+            advantages: advantages.values,
+            old: BTreeMap::new(),
+            reference: BTreeMap::new(),
+        };
+        let groups = rollouts.len() as f64 / self.settings.num_generations as f64;
+        let flat_groups = advantages.zero_variance_groups as f64 / groups;
+        let mut metrics = Metrics::new();
+        for _ in 0..self.settings.iterations {
+            metrics = describe(rollouts);
+            metrics.insert("zero_variance_groups".to_string(), flat_groups);
+            metrics.extend(self.iterate(learner, rollouts, &mut update)?);
+            self.report(learner, rollouts, &metrics);
+        }
+        Ok(metrics)
+    }
+
+    /// Rollouts that have a gradient: an advantage, or a reference to stay near to.
+    fn learned(&self, rollouts: &[Rollout], advantages: &[f64]) -> Vec<usize> {
+        let teaches = |at: &usize| !rollouts[*at].masked && (advantages[*at] != 0.0 || self.reference.is_some());
+        (0..rollouts.len()).filter(teaches).collect()
+    }
+
+    /// One optimiser step over the rollout batch.
+    fn iterate(&self, learner: &mut Learner, rollouts: &[Rollout], update: &mut Update) -> Result<Metrics, TrainError> {
+        let learned = update.learned.clone();
+        let batch: Vec<&Example> = learned.iter().map(|&at| &rollouts[at].example).collect();
+        let mut sums = Sums::default();
+        for stream in streams(&batch, true) {
+            self.add_stream(learner, &stream, rollouts, &learned, update, &mut sums)?;
+        }
+        if !sums.teaches {
+            // Every group is flat, and the policy is still where its reference is.
+            learner.skip();
+            return Ok(sums.metrics());
+        }
+        let applied = learner.apply(sums.loss)?;
+        let mut metrics = sums.metrics();
+        metrics.insert("grad_norm".to_string(), applied.grad_norm);
+        metrics.insert("learning_rate".to_string(), applied.learning_rate);
+        Ok(metrics)
+    }
+
+    fn add_stream(
+        &self,
+        learner: &mut Learner,
+        stream: &Stream,
+        rollouts: &[Rollout],
+        learned: &[usize],
+        update: &mut Update,
+        sums: &mut Sums,
+    ) -> Result<(), TrainError> {
+        let temperature = self.settings.sampling.temperature;
+        let (log_probs, entropy) = stream.log_probs(&learner.decoder, temperature)?;
+        let current = as_f64(&log_probs)?;
+        sums.entropy += as_f64(&entropy)?.iter().sum::<f64>();
+        self.note_reference(stream, learned, rollouts, update)?;
+        let mut gradient = Vec::with_capacity(current.len());
+        let mut from = 0;
+        for &member in &stream.members {
+            let at = learned[member];
+            let to = from + rollouts[at].example.trained();
+            let loss = update.trajectory_loss(at, &current[from..to], &self.settings.objective);
+            gradient.extend(loss.gradient.iter().map(|&slope| slope as f32));
+            sums.add(&loss, &current[from..to], &rollouts[at].completion.logprobs);
+            from = to;
+        }
+        let gradient = Tensor::from_vec(gradient, log_probs.shape(), log_probs.device())?;
+        learner.add_gradient(&(log_probs * gradient)?.sum_all()?)
+    }
+
+    /// Keeps the reference's log-probabilities of a stream, once a rollout batch.
+    fn note_reference(
+        &self,
+        stream: &Stream,
+        learned: &[usize],
+        rollouts: &[Rollout],
+        update: &mut Update,
+    ) -> Result<(), TrainError> {
+        let Some(reference) = &self.reference else { return Ok(()) };
+        if stream.members.iter().all(|&member| update.reference.contains_key(&learned[member])) {
+            return Ok(());
+        }
+        let (log_probs, _) = stream.log_probs(reference, self.settings.sampling.temperature)?;
+        let mut rest = as_f64(&log_probs)?;
+        for &member in &stream.members {
+            let at = learned[member];
+            let tail = rest.split_off(rollouts[at].example.trained());
+            update.reference.insert(at, std::mem::replace(&mut rest, tail));
+        }
+        Ok(())
+    }
+
+    fn report(&self, learner: &Learner, rollouts: &[Rollout], metrics: &Metrics) {
+        let tokens = rollouts.iter().map(|rollout| rollout.example.ids.len()).sum();
+        let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        self.watch.progress(learner.steps(), learner.total(), "step", tokens, &metrics);
+    }
+}
+
+/// What one rollout batch's optimiser steps share; maps are from a rollout's index.
+struct Update {
+    advantages: Vec<f64>,
+    denominators: Denominators,
+    learned: Vec<usize>,
+    old: BTreeMap<usize, Vec<f64>>,
+    reference: BTreeMap<usize, Vec<f64>>,
+}
+
+impl Update {
+    fn trajectory_loss(&mut self, at: usize, log_probs: &[f64], objective: &Objective) -> TrajectoryLoss {
+        let old_log_probs = self.old.entry(at).or_insert_with(|| log_probs.to_vec());
+        let reference_log_probs = self.reference.get(&at).map_or(&[][..], Vec::as_slice);
+        let advantage = self.advantages[at];
+        let trajectory = Trajectory { log_probs, old_log_probs, reference_log_probs, advantage };
+        objective.evaluate(&trajectory, &self.denominators)
+    }
+}
+
+/// Sums over the learned tokens of an optimiser step.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    tokens: f64,
+    clipped: f64,
+    kl: f64,
+    entropy: f64,
+    sampler_gap: f64,
+    teaches: bool,
+}
+
+impl Sums {
+    fn add(&mut self, loss: &TrajectoryLoss, current: &[f64], sampled: &[f32]) {
+        self.loss += loss.value;
+        self.teaches |= loss.gradient.iter().any(|&slope| slope != 0.0);
+        self.tokens += current.len() as f64;
+        self.clipped += loss.clipped as f64;
+        self.kl += loss.kl;
+        let gaps = current.iter().zip(sampled).map(|(trainer, sampler)| (trainer - f64::from(*sampler)).abs());
+        self.sampler_gap = gaps.fold(self.sampler_gap, f64::max);
+    }
+
+    fn metrics(&self) -> Metrics {
+        let share = |sum: f64| sum / self.tokens.max(1.0);
+        let metrics = [
+            ("loss", self.loss),
+            ("kl", share(self.kl)),
+            ("clip_fraction", share(self.clipped)),
+            ("entropy", share(self.entropy)),
+            ("sampler_gap", self.sampler_gap),
+        ];
+        metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+}
+
+/// What the rollouts themselves tell.
+fn describe(rollouts: &[Rollout]) -> Metrics {
+    let rewards: Vec<f64> = rollouts.iter().filter_map(|rollout| rollout.reward).collect();
+    let count = rollouts.len() as f64;
+    let share = |holds: &dyn Fn(&Rollout) -> bool| rollouts.iter().filter(|r| holds(r)).count() as f64 / count;
+    let tokens: usize = rollouts.iter().map(|rollout| rollout.completion.ids.len()).sum();
+    let mut metrics = Metrics::from([
+        ("reward".to_string(), loss::mean(&rewards)),
+        ("reward_deviation".to_string(), loss::deviation(&rewards)),
+        ("truncated".to_string(), share(&|rollout| rollout.completion.stop == Stop::Length)),
+        ("completion_length".to_string(), tokens as f64 / count),
+    ]);
+    for part in rollouts.iter().flat_map(|rollout| &rollout.parts) {
+        *metrics.entry(format!("reward/{}", part.reward)).or_insert(0.0) += part.score.unwrap_or(0.0) / count;
+    }
+    metrics
+}
+
+fn as_f64(tensor: &Tensor) -> Result<Vec<f64>, TrainError> {
+    Ok(tensor.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
+}

@@ -1,0 +1,12 @@
+//! Training loops, readable from top to bottom, and the leaves they share.
+
+pub mod budget;
+pub mod distill;
+pub mod divergence;
+pub mod grpo;
+pub mod loss;
+pub mod resume;
+pub mod sft;
+pub mod step;
+pub mod stream;
+pub mod watch;

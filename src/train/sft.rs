@@ -1,0 +1,110 @@
+//! Supervised fine-tuning: the mean negative log-probability of the trained tokens of each optimiser batch.
+//!
+//! Loss = Σ −log π(token) over the trained tokens / their number, over the whole optimiser batch, so that the result
+//! does not depend on how the batch is split into forward passes.
+
+use super::budget::Budget;
+use super::resume::States;
+use super::step::{Applied, Learner, OptimiserSettings};
+use super::stream::{Stream, streams};
+use super::watch::{TrainError, Watch};
+use crate::base::seed::Seed;
+use crate::data::encode::Example;
+use crate::data::order::Order;
+use crate::model::Decoder;
+use crate::nn::Params;
+use std::collections::BTreeMap;
+
+/// What to train with.
+#[derive(Clone, Copy, Debug)]
+pub struct SftSettings {
+    /// How long.
+    pub budget: Budget,
+    /// Sequences an optimiser step.
+    pub batch: usize,
+    /// Several sequences in one forward pass.
+    pub packing: bool,
+    /// Learning rate, schedule, AdamW, clipping.
+    pub optimiser: OptimiserSettings,
+    /// Root of the data order.
+    pub seed: Seed,
+}
+
+/// Trains a decoder on examples. Returns the trained parameters and the last step's numbers.
+///
+/// # Errors
+/// [`TrainError`]: nothing to train on, numbers that are not finite, or a stop.
+pub fn train(
+    decoder: Decoder,
+    params: Params,
+    examples: &[Example],
+    settings: &SftSettings,
+    watch: &Watch<'_>,
+) -> Result<(Params, BTreeMap<String, f64>), TrainError> {
+    let loss = |learner: &mut Learner, batch: &[&Example]| add_gradients(learner, batch, settings.packing);
+    run_epochs(decoder, params, examples, settings, watch, loss)
+}
+
+/// The loop that SFT and token-level distillation share: `add_batch` adds a batch's gradient and returns its loss.
+///
+/// # Errors
+/// As [`train`].
+pub fn run_epochs(
+    decoder: Decoder,
+    params: Params,
+    examples: &[Example],
+    settings: &SftSettings,
+    watch: &Watch<'_>,
+    add_batch: impl Fn(&mut Learner, &[&Example]) -> Result<f64, TrainError>,
+) -> Result<(Params, BTreeMap<String, f64>), TrainError> {
+    let mut order = order_of(examples, settings)?;
+    let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
+    let total = settings.budget.steps(&lengths, settings.batch, &mut order);
+    let mut learner = Learner::new(decoder, params, settings.optimiser, total);
+    let mut states = States::new(watch);
+    if let Some(state) = states.newest() {
+        learner.restore(&state)?;
+    }
+    let mut last = BTreeMap::new();
+    while learner.steps() < total {
+        states.checkpoint(learner.steps(), || learner.state())?;
+        let position = learner.steps() * settings.batch as u64;
+        let batch: Vec<&Example> =
+            order.batch(position, settings.batch).into_iter().map(|index| &examples[index]).collect();
+        let loss = add_batch(&mut learner, &batch)?;
+        let applied = learner.apply(loss)?;
+        last = report(watch, &learner, &batch, loss, applied);
+    }
+    Ok((learner.into_params(), last))
+}
+
+fn order_of(examples: &[Example], settings: &SftSettings) -> Result<Order, TrainError> {
+    if examples.is_empty() || examples.iter().all(|example| example.trained() == 0) {
+        let message = "there is no token to train on: every row was dropped, or no row has a completion";
+        return Err(TrainError::Input(message.to_string()));
+    }
+    Ok(Order::new(examples.len(), settings.seed.child("order", 0)))
+}
+
+fn add_gradients(learner: &mut Learner, batch: &[&Example], packing: bool) -> Result<f64, TrainError> {
+    let tokens = batch.iter().map(|example| example.trained()).sum::<usize>().max(1) as f64;
+    let mut loss = 0.0;
+    for stream in streams(batch, packing).iter().filter(|stream| !stream.rows.is_empty()) {
+        loss += add_stream(learner, stream, tokens)?;
+    }
+    Ok(loss)
+}
+
+fn add_stream(learner: &mut Learner, stream: &Stream, tokens: f64) -> Result<f64, TrainError> {
+    let (log_probs, _) = stream.log_probs(&learner.decoder, 1.0)?;
+    let loss = (log_probs.sum_all()? * (-1.0 / tokens))?;
+    learner.add_gradient(&loss)?;
+    Ok(f64::from(loss.to_scalar::<f32>()?))
+}
+
+fn report(watch: &Watch<'_>, learner: &Learner, batch: &[&Example], loss: f64, applied: Applied) -> BTreeMap<String, f64> {
+    let tokens = batch.iter().map(|example| example.ids.len()).sum();
+    let metrics = [("loss", loss), ("grad_norm", applied.grad_norm), ("learning_rate", applied.learning_rate)];
+    watch.progress(learner.steps(), learner.total(), "step", tokens, &metrics);
+    metrics.iter().map(|(name, value)| (name.to_string(), *value)).collect()
+}

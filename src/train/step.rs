@@ -1,0 +1,150 @@
+//! One optimiser step: gradients summed over streams, checked, clipped, applied.
+
+use super::resume::{State, Tensors};
+use super::watch::TrainError;
+use crate::model::Decoder;
+use crate::nn::{AdamW, AdamWConfig, Gradients, Params, Schedule, clip_to_norm};
+use candle_core::{Device, Tensor};
+
+/// AdamW's own count: it falls behind the learner's where batches taught nothing.
+const ADAMW_STEPS: &str = "adamw.steps";
+
+/// What an optimiser needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct OptimiserSettings {
+    /// The learning rate's peak and course; its `total` is set when the steps are known.
+    pub schedule: Schedule,
+    /// AdamW's own settings.
+    pub adamw: AdamWConfig,
+    /// The largest global gradient norm that is not scaled down.
+    pub max_grad_norm: f64,
+}
+
+/// A model in training.
+pub struct Learner {
+    /// Shares its storage with `params`.
+    pub decoder: Decoder,
+    params: Params,
+    gradients: Gradients,
+    optimiser: AdamW,
+    schedule: Schedule,
+    max_grad_norm: f64,
+    steps: u64,
+    gradients_checked: bool,
+}
+
+/// The numbers of one optimiser step.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// Global gradient norm before clipping.
+    pub grad_norm: f64,
+    /// The learning rate used.
+    pub learning_rate: f64,
+}
+
+impl Learner {
+    /// A learner at step 0 of `total`.
+    pub fn new(decoder: Decoder, params: Params, settings: OptimiserSettings, total: u64) -> Self {
+        Learner {
+            decoder,
+            gradients: Gradients::new(&params),
+            optimiser: AdamW::new(&params, settings.adamw),
+            params,
+            schedule: Schedule { total, ..settings.schedule },
+            max_grad_norm: settings.max_grad_norm,
+            steps: 0,
+            gradients_checked: false,
+        }
+    }
+
+    /// Optimiser steps done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Optimiser steps in all.
+    pub fn total(&self) -> u64 {
+        self.schedule.total
+    }
+
+    /// The trained parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Adds the gradient of a stream's summand of the loss.
+    ///
+    /// # Errors
+    /// What the tensor library says.
+    pub fn add_gradient(&mut self, loss: &Tensor) -> Result<(), TrainError> {
+        Ok(self.gradients.accumulate(&self.params, loss)?)
+    }
+
+    /// Clips and applies the summed gradient, and clears it.
+    ///
+    /// At the first step every trainable tensor must have received a finite gradient that is not all zero: the tensor
+    /// library drops gradients silently in several of its ops, and the loss falls all the same.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] where `loss` or the gradient is not finite or a parameter received no gradient.
+    pub fn apply(&mut self, loss: f64) -> Result<Applied, TrainError> {
+        let at = self.steps + 1;
+        if !loss.is_finite() {
+            return Err(diverged(at, &format!("the loss is {loss}")));
+        }
+        if !self.gradients_checked {
+            self.gradients_checked = true;
+            self.gradients.check_all_received().map_err(|error| TrainError::Diverged(error.to_string()))?;
+        }
+        let grad_norm = clip_to_norm(&mut self.gradients, self.max_grad_norm);
+        if !grad_norm.is_finite() {
+            return Err(diverged(at, &format!("the gradient norm is {grad_norm}")));
+        }
+        let learning_rate = self.schedule.at(self.steps);
+        self.optimiser.step(&self.params, &self.gradients, learning_rate)?;
+        self.gradients.reset();
+        self.steps += 1;
+        Ok(Applied { grad_norm, learning_rate })
+    }
+
+    /// Counts a step whose batch taught nothing, so that data order and schedule go on.
+    pub fn skip(&mut self) {
+        self.gradients.reset();
+        self.steps += 1;
+    }
+
+    /// Ends the training.
+    pub fn into_params(self) -> Params {
+        self.params
+    }
+
+    /// Weights and moments, for a saved state.
+    ///
+    /// # Errors
+    /// What the tensor library says.
+    pub fn state(&self) -> Result<Tensors, TrainError> {
+        let weights = self.params.tensors().into_iter().map(|(name, value)| (format!("weight.{name}"), value));
+        let moments = self.optimiser.state()?.into_iter().map(|(name, value)| (format!("adamw.{name}"), value));
+        let mut tensors: Tensors = weights.chain(moments).collect();
+        tensors.insert(ADAMW_STEPS.to_string(), Tensor::new(&[self.optimiser.steps() as u32], &Device::Cpu)?);
+        Ok(tensors)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`TrainError::Tensor`] where a tensor is missing or has another shape.
+    pub fn restore(&mut self, state: &State) -> Result<(), TrainError> {
+        let find = |prefix: &'static str| move |name: &str| state.tensors.get(&format!("{prefix}.{name}")).cloned();
+        self.params.load(find("weight"))?;
+        let steps = find("adamw")("steps").map_or(Ok(state.step), |steps| Ok(u64::from(steps.to_vec1::<u32>()?[0])));
+        self.optimiser.restore(steps.map_err(TrainError::Tensor)?, find("adamw"))?;
+        self.steps = state.step;
+        Ok(())
+    }
+}
+
+fn diverged(step: u64, what: &str) -> TrainError {
+    let cure = "lower `learning_rate`, raise `warmup`, or look at the rows of this batch";
+    TrainError::Diverged(format!("step {step}: {what}; {cure}. The last good state is kept"))
+}

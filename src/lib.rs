@@ -14,3 +14,4 @@ pub mod reward;
 pub mod rollout;
 pub mod train;
 pub mod eval;
+pub mod stage;

@@ -1,0 +1,234 @@
+//! One declaration a parameter: the Rust field, the language's type, the default, the doc line and the key bytes.
+
+use crate::lang::signature::{Field, Variant};
+use crate::lang::types::{Dimension, Type};
+use crate::lang::value::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+
+/// A Rust type that can stand as a stage's argument. It deserialises from the canonical JSON of [`Value::to_json`].
+pub trait Argument: DeserializeOwned {
+    /// The type in the language.
+    fn ty() -> Type;
+    /// The value in the language, for defaults.
+    fn to_value(&self) -> Value;
+}
+
+/// Arguments that are themselves the value of a field: the settings of a variant.
+pub trait ToFields {
+    /// The values as the language writes them, in the order of the declaration.
+    fn to_fields(&self) -> Vec<(String, Value)>;
+}
+
+/// Declares a struct of arguments with its [`Field`]s: `name: Type = default, aliases […], range a..=b;`.
+macro_rules! arguments {
+    (
+        $(#[doc = $struct_doc:literal])+
+        pub struct $name:ident {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident : $ty:ty $(= $default:expr)?
+                $(, aliases [$($alias:literal),+])? $(, range $low:literal ..= $high:literal)? ;
+            )*
+            $( .. $shared_name:ident : $shared:ty ; )?
+        }
+    ) => {
+        $(#[doc = $struct_doc])+
+        #[derive(Clone, Debug, serde::Deserialize)]
+        pub struct $name {
+            $( $(#[doc = $doc])+ pub $field: $ty, )*
+            $( #[doc = "The fields shared by every training stage."] #[serde(flatten)] pub $shared_name: $shared, )?
+        }
+
+        impl $name {
+            /// The fields as the language sees them, in the order of the declaration.
+            pub fn fields() -> Vec<$crate::lang::signature::Field> {
+                #[allow(unused_mut, reason = "only structs with shared fields extend the list")]
+                let mut fields = vec![$(
+                    $crate::lang::signature::Field {
+                        name: stringify!($field),
+                        ty: <$ty as $crate::stage::arguments::Argument>::ty(),
+                        default: $crate::stage::arguments::default_of::<$ty>(
+                            $crate::stage::arguments::arguments!(@optional $($default)?)
+                        ),
+                        doc: concat!($($doc, "\n"),+).trim_ascii(),
+                        aliases: &[$($($alias),+)?],
+                        range: $crate::stage::arguments::arguments!(@range $($low $high)?),
+                    }
+                ),*];
+                $( fields.extend(<$shared>::fields()); )?
+                fields
+            }
+        }
+
+        impl $crate::stage::arguments::ToFields for $name {
+            fn to_fields(&self) -> Vec<(String, $crate::lang::value::Value)> {
+                #[allow(unused_mut, reason = "only structs with shared fields extend the list")]
+                let mut fields = vec![$(
+                    (stringify!($field).to_string(), $crate::stage::arguments::Argument::to_value(&self.$field))
+                ),*];
+                $( fields.extend($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)); )?
+                fields
+            }
+        }
+    };
+    (@optional) => { None };
+    (@optional $default:expr) => { Some($default) };
+    (@range) => { None };
+    (@range $low:literal $high:literal) => { Some(($low as f64, $high as f64)) };
+}
+pub(crate) use arguments;
+
+/// The default as a value of the language.
+pub fn default_of<T: Argument>(default: Option<T>) -> Option<Value> {
+    default.map(|value| value.to_value())
+}
+
+/// Declares an argument type for an enum whose unit variants are strings in the language.
+macro_rules! string_argument {
+    ($ty:ty { $($text:literal => $variant:path),+ $(,)? }) => {
+        impl $crate::stage::arguments::Argument for $ty {
+            fn ty() -> $crate::lang::types::Type {
+                $crate::lang::types::Type::Strings(vec![$($text.to_string()),+])
+            }
+            fn to_value(&self) -> $crate::lang::value::Value {
+                let text = match self { $($variant => $text),+ };
+                $crate::lang::value::Value::String(text.to_string())
+            }
+        }
+    };
+}
+pub(crate) use string_argument;
+
+macro_rules! scalar_argument {
+    ($rust:ty, $ty:expr, $self:ident => $value:expr) => {
+        impl Argument for $rust {
+            fn ty() -> Type {
+                $ty
+            }
+            fn to_value(&$self) -> Value {
+                $value
+            }
+        }
+    };
+}
+
+scalar_argument!(f64, Type::Float, self => Value::Float(*self));
+scalar_argument!(u64, Type::Int, self => Value::Int(*self as i64));
+scalar_argument!(usize, Type::Int, self => Value::Int(*self as i64));
+scalar_argument!(bool, Type::Bool, self => Value::Bool(*self));
+scalar_argument!(String, Type::String, self => Value::String(self.clone()));
+
+impl<T: Argument> Argument for Option<T> {
+    fn ty() -> Type {
+        T::ty().optional()
+    }
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::None, Argument::to_value)
+    }
+}
+
+impl<T: Argument> Argument for Vec<T> {
+    fn ty() -> Type {
+        Type::List(Box::new(T::ty()))
+    }
+    fn to_value(&self) -> Value {
+        Value::List(self.iter().map(Argument::to_value).collect())
+    }
+}
+
+macro_rules! quantity_argument {
+    ($(#[$doc:meta])* $name:ident, $unit:ident : $inner:ty, $dimension:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+        pub struct $name {
+            /// The amount in the base unit.
+            pub $unit: $inner,
+        }
+
+        impl Argument for $name {
+            fn ty() -> Type {
+                Type::Quantity($dimension)
+            }
+            fn to_value(&self) -> Value {
+                Value::quantity(self.$unit as f64, $dimension)
+            }
+        }
+    };
+}
+
+quantity_argument!(
+    /// A number of sequences.
+    Seqs, seqs: usize, Dimension::Seqs);
+quantity_argument!(
+    /// A number of tokens.
+    Tokens, tokens: usize, Dimension::Tokens);
+quantity_argument!(
+    /// A share in hundredths.
+    Percent, percent: f64, Dimension::Percent);
+
+impl Percent {
+    /// The share as a number from 0 to 1.
+    pub fn ratio(self) -> f64 {
+        self.percent / 100.0
+    }
+}
+
+/// An artifact among the stage's inputs; `T` says of which kind.
+macro_rules! input_argument {
+    ($(#[$doc:meta])* $name:ident, $ty:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        pub struct $name {
+            /// The role under which it was handed in.
+            pub input: String,
+        }
+
+        impl Argument for $name {
+            fn ty() -> Type {
+                $ty
+            }
+            fn to_value(&self) -> Value {
+                Value::Input(self.input.clone())
+            }
+        }
+    };
+}
+
+input_argument!(
+    /// A dataset made by another stage.
+    DatasetInput, Type::Dataset);
+input_argument!(
+    /// A model made by another stage, to be asked for completions or probabilities.
+    TeacherInput, Type::Teacher);
+
+/// A file or folder whose content is an input.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct InputPath {
+    /// As written in the file.
+    pub path: String,
+}
+
+impl Argument for InputPath {
+    fn ty() -> Type {
+        Type::Path
+    }
+    fn to_value(&self) -> Value {
+        Value::Path(self.path.clone())
+    }
+}
+
+impl<T: Argument> Argument for BTreeMap<String, T> {
+    /// Only suites are maps: records whose fields the user names.
+    fn ty() -> Type {
+        Type::Suite
+    }
+    fn to_value(&self) -> Value {
+        Value::Record(self.iter().map(|(name, value)| (name.clone(), value.to_value())).collect())
+    }
+}
+
+/// A variant of the catalogue from a struct of arguments.
+pub fn variant(name: &'static str, doc: &'static str, fields: Vec<Field>, positional: Option<&'static str>) -> Variant {
+    Variant { name, doc, fields, positional }
+}

@@ -1,0 +1,129 @@
+//! `evaluate`: a model's answers to the benchmarks of a suite, item by item.
+
+use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, variant};
+use super::dataset;
+use super::language_model::LanguageModel;
+use super::sampling::{Completed, complete};
+use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::kind::Kind;
+use crate::base::seed::Seed;
+use crate::eval::score::{Completion, ItemScore, Summary, score_item, write_scores};
+use crate::lang::signature::{Signature, Variant};
+use crate::lang::types::Type;
+use crate::lang::value::Value;
+use crate::reward::answer::Search;
+use crate::rollout::Sampling;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The stage kind.
+pub struct Evaluate;
+
+arguments! {
+    /// The fields of `evaluate`.
+    pub struct EvaluateArgs {
+        /// The benchmarks, by name.
+        suite: BTreeMap<String, Bench>;
+    }
+}
+
+/// A benchmark of a suite.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bench {
+    /// The only kind so far.
+    Bench(BenchArgs),
+}
+
+arguments! {
+    /// The settings of a `bench`.
+    pub struct BenchArgs {
+        /// Rows with prompts and gold answers.
+        data: DatasetInput, aliases ["dataset"];
+        /// Completions an item.
+        samples: usize = 1, aliases ["n", "num_samples"], range 1 ..= 4096;
+        /// Sampling temperature; 0 is greedy.
+        temperature: f64 = 0.0, range 0 ..= 100;
+        /// Nucleus: the smallest set of tokens with this much probability.
+        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        /// The longest completion in tokens.
+        max_completion_length: Tokens = Tokens { tokens: 512 },
+            aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6;
+        /// Root of every random choice of the benchmark.
+        seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
+    }
+}
+
+impl Argument for Bench {
+    fn ty() -> Type {
+        Type::Bench
+    }
+    fn to_value(&self) -> Value {
+        let Bench::Bench(args) = self;
+        Value::Variant("bench".to_string(), args.to_fields())
+    }
+}
+
+/// The variants that suites are made of.
+pub fn variants() -> Vec<Variant> {
+    vec![variant("bench", "One benchmark: data, and how answers to it are sampled.", BenchArgs::fields(), Some("data"))]
+}
+
+impl Stage for Evaluate {
+    fn signature(&self) -> Signature {
+        Signature {
+            kind: "evaluate",
+            version: 1,
+            doc: "A model's answers to the benchmarks of a suite, judged and kept item by item.",
+            piped: Some(("model", Type::Model)),
+            output: Kind::Scores,
+            fields: EvaluateArgs::fields(),
+            positional: Some("suite"),
+        }
+    }
+
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
+        let args: EvaluateArgs = context.args()?;
+        let model = LanguageModel::load(context.input("model")?)?;
+        let mut items = Vec::new();
+        for (name, Bench::Bench(bench)) in &args.suite {
+            let completed = answer(context, &model, bench)?;
+            items.extend(completed.chunks(bench.samples).filter_map(|samples| judge(name, samples)));
+        }
+        let summaries = write_scores(&context.out, &items, Seed::new(0).child("intervals", 0))?;
+        let named = |(bench, summary): (String, Summary)| {
+            summary.into_iter().map(move |(metric, value)| (format!("{bench}.{metric}"), value))
+        };
+        Ok(summaries.into_iter().flat_map(named).collect())
+    }
+}
+
+/// The verdicts on one row's samples; the lenient search also finds answers that lack their mark.
+fn judge(bench: &str, samples: &[Completed]) -> Option<ItemScore> {
+    let completion = |sample: &Completed| Completion {
+        text: sample.text.clone(),
+        tokens: sample.tokens,
+        truncated: sample.truncated,
+    };
+    let completions: Vec<Completion> = samples.iter().map(completion).collect();
+    score_item(bench, &samples.first()?.row, &completions, Search::Lenient)
+}
+
+fn answer(context: &StageContext, model: &LanguageModel, bench: &BenchArgs) -> Result<Vec<Completed>, StageError> {
+    let rows = dataset::read(context, &bench.data.input)?;
+    if let Some(row) = rows.iter().find(|row| row.answer.is_none()) {
+        return Err(StageError::input(format!(
+            "row `{}` has no gold answer to judge by: give rows with answers, such as a format with an answer field",
+            row.id
+        )));
+    }
+    let sampling = Sampling {
+        temperature: bench.temperature,
+        top_k: None,
+        top_p: bench.top_p,
+        max_tokens: bench.max_completion_length.tokens,
+        stop_ids: model.tokenizer.stop_ids().to_vec(),
+    };
+    let seed = Seed::new(bench.seed).child("evaluate", 0);
+    complete(context, model, &rows, bench.samples, &sampling, seed)
+}

@@ -1,0 +1,75 @@
+//! `generate`: a model's completions of a dataset's prompts, as a dataset.
+
+use super::arguments::{DatasetInput, Tokens, arguments};
+use super::dataset;
+use super::language_model::LanguageModel;
+use super::sampling::complete;
+use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::kind::Kind;
+use crate::base::seed::Seed;
+use crate::data::row::Row;
+use crate::lang::signature::Signature;
+use crate::lang::types::Type;
+use crate::rollout::Sampling;
+
+/// The stage kind.
+pub struct Generate;
+
+arguments! {
+    /// The fields of `generate`.
+    pub struct GenerateArgs {
+        /// Rows with prompts; their own completions are not read.
+        data: DatasetInput, aliases ["dataset", "prompts"];
+        /// Completions a prompt.
+        samples: usize = 1, aliases ["n", "num_samples", "num_return_sequences"], range 1 ..= 4096;
+        /// Sampling temperature; 0 is greedy.
+        temperature: f64 = 1.0, range 0 ..= 100;
+        /// Nucleus: the smallest set of tokens with this much probability.
+        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        /// Only the most probable tokens.
+        top_k: Option<usize> = None, range 1 ..= 1e6;
+        /// The longest completion in tokens.
+        max_completion_length: Tokens = Tokens { tokens: 512 },
+            aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6;
+        /// Root of every random choice of the stage.
+        seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
+    }
+}
+
+impl Stage for Generate {
+    fn signature(&self) -> Signature {
+        Signature {
+            kind: "generate",
+            version: 1,
+            doc: "A model's completions of a dataset's prompts, as a dataset.",
+            piped: Some(("model", Type::Teacher)),
+            output: Kind::Dataset,
+            fields: GenerateArgs::fields(),
+            positional: None,
+        }
+    }
+
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
+        let args: GenerateArgs = context.args()?;
+        let model = LanguageModel::load(context.input("model")?)?;
+        let rows = dataset::read(context, &args.data.input)?;
+        let sampling = Sampling {
+            temperature: args.temperature,
+            top_k: args.top_k,
+            top_p: args.top_p,
+            max_tokens: args.max_completion_length.tokens,
+            stop_ids: model.tokenizer.stop_ids().to_vec(),
+        };
+        let seed = Seed::new(args.seed).child("generate", 0);
+        let completed = complete(context, &model, &rows, args.samples, &sampling, seed)?;
+        let tokens: usize = completed.iter().map(|completed| completed.tokens).sum();
+        let truncated = completed.iter().filter(|completed| completed.truncated).count();
+        let rows: Vec<Row> = completed.into_iter().map(|completed| completed.into_row()).collect();
+        dataset::write(context, &rows)?;
+        Ok(Metrics::from([
+            ("completions".to_string(), rows.len() as f64),
+            ("tokens".to_string(), tokens as f64),
+            ("truncated".to_string(), truncated as f64),
+        ]))
+    }
+}

@@ -1,0 +1,162 @@
+//! `grpo`: reinforcement learning from verifiable rewards, with groups in place of a critic.
+
+use super::arguments::{DatasetInput, Tokens, arguments, string_argument};
+use super::dataset;
+use super::language_model::LanguageModel;
+use super::sampling::{SEQUENCES_AT_ONCE, encode_prompts};
+use super::training::TrainingArgs;
+use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::kind::Kind;
+use crate::base::seed::Seed;
+use crate::lang::signature::Signature;
+use crate::lang::types::Type;
+use crate::reward::RewardSum;
+use crate::rollout::Sampling;
+use crate::train::budget::Budget;
+use crate::train::grpo::{GrpoSettings, Overlong, train};
+use crate::train::loss::{KlEstimator, Objective, PolicyLoss, RewardScaling};
+
+/// The stage kind.
+pub struct Grpo;
+
+arguments! {
+    /// The fields of `grpo`.
+    pub struct GrpoArgs {
+        /// Rows with prompts and gold answers; completions are not read.
+        data: DatasetInput, aliases ["dataset", "train_dataset"];
+        /// What scores a completion.
+        reward: RewardSum, aliases ["reward_funcs", "reward_function"];
+        /// How long to train: steps, epochs over the prompts, or prompt tokens.
+        budget: Budget = Budget::Steps(300), aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"];
+        /// Peak learning rate.
+        learning_rate: f64 = 1e-6, aliases ["lr"], range 0 ..= 10;
+        /// Prompts an optimiser step.
+        prompts_per_step: usize = 32,
+            aliases ["batch", "batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
+        /// Completions a prompt: the group whose mean is the baseline.
+        num_generations: usize = 8, aliases ["group_size", "n", "rollout_n", "num_samples"], range 2 ..= 4096;
+        /// The longest completion in tokens.
+        max_completion_length: Tokens = Tokens { tokens: 512 },
+            aliases ["max_new_tokens", "max_completion_tokens", "response_length"], range 1 ..= 1e6;
+        /// Sampling temperature; log-probabilities are taken after dividing logits by it.
+        temperature: f64 = 1.0, range 0.01 ..= 100;
+        /// Nucleus: the smallest set of tokens with this much probability.
+        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        /// Only the most probable tokens.
+        top_k: Option<usize> = None, range 1 ..= 1e6;
+        /// "dapo": token mean over the batch; "grpo": mean of sequence means; "dr_grpo": over the longest length
+        /// allowed, advantages undivided; "gspo": one ratio a sequence; "cispo": clipped ratio as a weight.
+        loss: PolicyLoss = PolicyLoss::Dapo, aliases ["loss_type"];
+        /// What the centred rewards are divided by; always "none" under `loss: "dr_grpo"`.
+        scale_rewards: RewardScaling = RewardScaling::Group;
+        /// Lower clip of the ratio.
+        epsilon: f64 = 0.2, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1;
+        /// Upper clip, `epsilon` where none; the absolute cap (5.0 where none) under `loss: "cispo"`.
+        epsilon_high: Option<f64> = None, aliases ["clip_ratio_high"], range 0 ..= 100;
+        /// Factor of the KL to the model that the stage started from.
+        kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef"], range 0 ..= 100;
+        /// How that KL is estimated. "k1" has no gradient in expectation and is refused where `kl_coef` is not 0.
+        kl_estimator: KlEstimator = KlEstimator::K3;
+        /// Optimiser steps a rollout batch.
+        iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu"], range 1 ..= 1000;
+        /// Completions cut at the limit: counted, masked out, or scored 0.
+        overlong: Overlong = Overlong::Keep, aliases ["mask_truncated_completions"];
+        ..training: TrainingArgs;
+    }
+}
+
+string_argument!(PolicyLoss {
+    "dapo" => PolicyLoss::Dapo,
+    "grpo" => PolicyLoss::Grpo,
+    "dr_grpo" => PolicyLoss::DrGrpo,
+    "gspo" => PolicyLoss::Gspo,
+    "cispo" => PolicyLoss::Cispo,
+});
+string_argument!(RewardScaling {
+    "group" => RewardScaling::Group,
+    "batch" => RewardScaling::Batch,
+    "none" => RewardScaling::None,
+});
+string_argument!(KlEstimator { "k3" => KlEstimator::K3, "k1" => KlEstimator::K1, "k2" => KlEstimator::K2 });
+string_argument!(Overlong { "keep" => Overlong::Keep, "mask" => Overlong::Mask, "zero" => Overlong::Zero });
+
+impl Stage for Grpo {
+    fn signature(&self) -> Signature {
+        Signature {
+            kind: "grpo",
+            version: 1,
+            doc: "Reinforcement learning from verifiable rewards, with groups of completions in place of a critic.",
+            piped: Some(("model", Type::Model)),
+            output: Kind::Model,
+            fields: GrpoArgs::fields(),
+            positional: None,
+        }
+    }
+
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
+        let args: GrpoArgs = context.args()?;
+        let model = LanguageModel::load(context.input("model")?)?;
+        let settings = args.settings(&model)?;
+        let rows = dataset::read(context, &args.data.input)?;
+        let tasks = encode_prompts(context, &model, rows, args.max_completion_length.tokens)?;
+        let reference = if args.kl_coef > 0.0 { Some(model.frozen()?) } else { None };
+        let (decoder, params) = model.trainable()?;
+        let (params, metrics) =
+            train(decoder, params, reference, &tasks, &model.tokenizer, &settings, &context.watch())?;
+        model.save(&context.out, &params)?;
+        Ok(metrics)
+    }
+}
+
+impl GrpoArgs {
+    fn settings(&self, model: &LanguageModel) -> Result<GrpoSettings, StageError> {
+        self.reward.check().map_err(|error| StageError::input(error.to_string()))?;
+        if self.kl_coef > 0.0 && self.kl_estimator == KlEstimator::K1 {
+            return Err(StageError::input(
+                "`kl_estimator: \"k1\"` has no gradient in expectation as a loss: use \"k3\" or \"k2\"",
+            ));
+        }
+        Ok(GrpoSettings {
+            budget: self.budget,
+            prompts_per_step: self.prompts_per_step,
+            num_generations: self.num_generations,
+            iterations: self.iterations,
+            sampling: self.sampling(model),
+            sequences_at_once: SEQUENCES_AT_ONCE,
+            reward: self.reward.clone(),
+            scale_rewards: match self.loss {
+                PolicyLoss::DrGrpo => RewardScaling::None,
+                _ => self.scale_rewards,
+            },
+            objective: self.objective(),
+            overlong: self.overlong,
+            optimiser: self.training.optimiser(self.learning_rate),
+            seed: Seed::new(self.training.seed),
+        })
+    }
+
+    fn sampling(&self, model: &LanguageModel) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            max_tokens: self.max_completion_length.tokens,
+            stop_ids: model.tokenizer.stop_ids().to_vec(),
+        }
+    }
+
+    fn objective(&self) -> Objective {
+        let epsilon_high = self.epsilon_high.unwrap_or(match self.loss {
+            PolicyLoss::Cispo => 5.0,
+            _ => self.epsilon,
+        });
+        Objective {
+            loss: self.loss,
+            epsilon: self.epsilon,
+            epsilon_high,
+            kl_coef: self.kl_coef,
+            kl_estimator: self.kl_estimator,
+            max_completion_length: self.max_completion_length.tokens,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `local`: a model from a Hugging Face folder on this machine.
+
+use super::arguments::{InputPath, arguments};
+use super::language_model::LanguageModel;
+use super::{Files, Metrics, Stage, StageContext, StageError};
+use crate::base::fs::at;
+use crate::base::kind::Kind;
+use crate::lang::signature::Signature;
+
+/// The stage kind.
+pub struct Local;
+
+arguments! {
+    /// The fields of `local`.
+    pub struct LocalArgs {
+        /// The folder; its content, not its name, is the input.
+        path: InputPath, aliases ["dir", "folder"];
+    }
+}
+
+impl Stage for Local {
+    fn signature(&self) -> Signature {
+        Signature {
+            kind: "local",
+            version: 1,
+            doc: "A model from a Hugging Face folder: config.json, safetensors, tokenizer.json, tokenizer_config.json.",
+            piped: None,
+            output: Kind::Model,
+            fields: LocalArgs::fields(),
+            positional: Some("path"),
+        }
+    }
+
+    /// Checks the folder by loading it, and takes over the files that make the model.
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
+        let args: LocalArgs = context.args()?;
+        let folder = context.path(&args.path.path)?;
+        if !folder.is_dir() {
+            return Err(StageError::input(format!("{} is not a folder with a model in it", folder.display())));
+        }
+        let files = model_files(folder)?;
+        let parameters = LanguageModel::load(&files)?.parameters();
+        for (name, path) in &files {
+            std::fs::copy(path, context.out.join(name)).map_err(|error| at(path, error))?;
+        }
+        Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
+    }
+}
+
+/// The files of a model folder that belong to the model: READMEs, other weight formats and folders stay behind.
+fn model_files(folder: &std::path::Path) -> Result<Files, StageError> {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| at(folder, error))? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let wanted = [".json", ".safetensors", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
+        if path.is_file() && wanted && !name.starts_with('.') {
+            files.insert(name, path);
+        }
+    }
+    Ok(files)
+}

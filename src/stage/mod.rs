@@ -1,0 +1,67 @@
+//! Where the wings meet: each stage kind is one file that reads its arguments and calls a trainer.
+
+mod arguments;
+mod arith_problems;
+mod context;
+mod dataset;
+mod dedup;
+mod distill;
+mod evaluate;
+mod generate;
+mod grpo;
+mod init_model;
+mod jsonl;
+mod keep;
+mod language_model;
+mod local;
+mod rewards;
+mod sampling;
+mod seam;
+mod sft;
+mod training;
+
+pub use context::{Files, Metrics, StageContext, StageError};
+pub use init_model::{Shape, init_model_folder};
+
+use crate::lang::signature::{Catalogue, Signature};
+
+/// A stage kind.
+pub trait Stage: Sync {
+    /// What the language may know of it.
+    fn signature(&self) -> Signature;
+
+    /// Does the work: reads the inputs of `context`, fills its output folder, returns its final numbers.
+    ///
+    /// # Errors
+    /// A [`StageError`] that says what went wrong and what to do, or that the stage was asked to stop.
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError>;
+}
+
+/// Every stage kind. A new one adds its line here and its `mod` above.
+pub static STAGES: &[&dyn Stage] = &[
+    &sft::Sft,
+    &distill::Distill,
+    &grpo::Grpo,
+    &evaluate::Evaluate,
+    &generate::Generate,
+    &keep::Keep,
+    &dedup::Dedup,
+    &local::Local,
+    &init_model::InitModel,
+    &jsonl::Jsonl,
+    &arith_problems::ArithProblems,
+];
+
+/// The stage of that kind.
+pub fn find(kind: &str) -> Option<&'static dyn Stage> {
+    STAGES.iter().copied().find(|stage| stage.signature().kind == kind)
+}
+
+/// What the language is told: stages, rewards and variants.
+pub fn catalogue() -> Catalogue {
+    Catalogue {
+        stages: STAGES.iter().map(|stage| stage.signature()).collect(),
+        rewards: rewards::signatures(),
+        variants: [training::variants(), distill::variants(), evaluate::variants()].concat(),
+    }
+}

@@ -1,0 +1,124 @@
+//! Prompts to completions: what `generate`, `evaluate` and `distill` share.
+
+use super::language_model::LanguageModel;
+use super::{StageContext, StageError};
+use crate::base::event::StageEvent;
+use crate::base::seed::Seed;
+use crate::data::encode::encode_prompt;
+use crate::data::row::Row;
+use crate::reward::RewardSum;
+use crate::rollout::{self, Completion, Progress, Prompt, Sampling, Stop};
+use crate::train::grpo::Task;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Sequences that are generated at the same time; it bounds the cache and changes no token.
+pub const SEQUENCES_AT_ONCE: usize = 128;
+
+/// A row and what a model wrote to it.
+pub struct Completed {
+    /// The row that was asked.
+    pub row: Row,
+    /// Which of the row's samples, from 0.
+    pub sample: usize,
+    /// The text without the stop token.
+    pub text: String,
+    /// Tokens, the stop token included.
+    pub tokens: usize,
+    /// Cut at the length limit.
+    pub truncated: bool,
+}
+
+impl Completed {
+    /// What a reward says of it.
+    pub fn score(&self, reward: &RewardSum) -> Option<f64> {
+        reward.evaluate(&self.row, &self.text).total
+    }
+
+    /// The row with this completion in place of its own.
+    pub fn into_row(self) -> Row {
+        let mut row = self.row;
+        row.id = format!("{}/{}", row.id, self.sample);
+        row.completion = Some(self.text);
+        row.with_meta("sample", self.sample as u64).with_meta("truncated", self.truncated)
+    }
+}
+
+/// Renders and encodes the rows' prompts, and drops those that leave no room for a completion; says how many.
+///
+/// # Errors
+/// [`StageError::Input`] where a row cannot be rendered or none is left.
+pub fn encode_prompts(
+    context: &StageContext,
+    model: &LanguageModel,
+    rows: Vec<Row>,
+    max_completion: usize,
+) -> Result<Vec<Task>, StageError> {
+    let read = rows.len();
+    let prompts: Result<Vec<Vec<u32>>, _> = rows.par_iter().map(|row| encode_prompt(&model.tokenizer, row)).collect();
+    let room = model.context_length();
+    let tasks = rows.into_iter().zip(prompts?).map(|(row, prompt)| Task { row, prompt });
+    let tasks: Vec<Task> = tasks.filter(|task| task.prompt.len() + max_completion <= room).collect();
+    let longest = tasks.iter().map(|task| task.prompt.len()).max().unwrap_or(0);
+    context.facts([
+        ("prompts_read", read as f64),
+        ("prompts_dropped", (read - tasks.len()) as f64),
+        ("longest_prompt", longest as f64),
+    ]);
+    if tasks.is_empty() {
+        return Err(StageError::input(format!(
+            "none of {read} prompts leaves room for {max_completion} tokens in a context of {room}: \
+             lower `max_completion_length`"
+        )));
+    }
+    Ok(tasks)
+}
+
+/// Samples `samples` completions for every row, in the order of the rows.
+///
+/// # Errors
+/// As [`encode_prompts`], or [`StageError::Interrupted`].
+pub fn complete(
+    context: &StageContext,
+    model: &LanguageModel,
+    rows: &[Row],
+    samples: usize,
+    sampling: &Sampling,
+    seed: Seed,
+) -> Result<Vec<Completed>, StageError> {
+    let tasks = encode_prompts(context, model, rows.to_vec(), sampling.max_tokens)?;
+    let prompts: Vec<Prompt> = (0..tasks.len() * samples)
+        .map(|at| Prompt { ids: tasks[at / samples].prompt.clone(), seed: seed.child("sample", at as u64) })
+        .collect();
+    let decoder = model.frozen()?;
+    let mut told = Progress::default();
+    let completions = rollout::generate(&decoder, &prompts, sampling, SEQUENCES_AT_ONCE, &mut |now| {
+        if now.finished > told.finished {
+            context.say(progress(&told, &now));
+            told = now;
+        }
+        !context.should_stop()
+    })?;
+    let finish = |(at, completion): (usize, &Completion)| finish(model, &tasks[at / samples].row, at % samples, completion);
+    completions.par_iter().enumerate().map(finish).collect()
+}
+
+fn finish(model: &LanguageModel, row: &Row, sample: usize, completion: &Completion) -> Result<Completed, StageError> {
+    Ok(Completed {
+        row: row.clone(),
+        sample,
+        text: model.tokenizer.decode(&completion.ids, true)?,
+        tokens: completion.ids.len(),
+        truncated: completion.stop == Stop::Length,
+    })
+}
+
+fn progress(before: &Progress, now: &Progress) -> StageEvent {
+    StageEvent::Progress {
+        step: now.finished as u64,
+        total: now.total as u64,
+        unit: "sequence".to_string(),
+        tokens: (now.tokens - before.tokens) as u64,
+        metrics: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,103 @@
+//! `sft`: supervised fine-tuning on the completions of a dataset.
+
+use super::arguments::{DatasetInput, Seqs, Tokens, arguments};
+use super::dataset;
+use super::language_model::LanguageModel;
+use super::training::TrainingArgs;
+use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::kind::Kind;
+use crate::base::seed::Seed;
+use crate::data::encode::{Example, LossOn};
+use crate::data::prepare::{Overlong, prepare};
+use crate::data::row::Row;
+use crate::lang::signature::Signature;
+use crate::lang::types::Type;
+use crate::train::budget::Budget;
+use crate::train::sft::{SftSettings, train};
+
+/// The stage kind.
+pub struct Sft;
+
+arguments! {
+    /// The fields of `sft`.
+    pub struct SftArgs {
+        /// Rows with completions to learn from.
+        data: DatasetInput, aliases ["dataset", "train_dataset"];
+        ..text: TextArgs;
+    }
+}
+
+arguments! {
+    /// What `sft` and `distill` share: how long, how fast, on what part of the text.
+    pub struct TextArgs {
+        /// How long to train: epochs, steps or tokens.
+        budget: Budget = Budget::Epochs(3.0), aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"];
+        /// Peak learning rate.
+        learning_rate: f64 = 2e-5, aliases ["lr"], range 0 ..= 10;
+        /// Sequences an optimiser step, however they are split into forward passes.
+        batch: Seqs = Seqs { seqs: 16 },
+            aliases ["batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
+        /// The longest row in tokens, prompt and completion together.
+        max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len"], range 2 ..= 1e9;
+        /// What becomes of longer rows.
+        overlong: Overlong = Overlong::Drop;
+        /// Several rows in one forward pass; attention and positions stay apart.
+        packing: bool = true;
+        /// Whether the prompt is trained too.
+        loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs"];
+        ..training: TrainingArgs;
+    }
+}
+
+impl Stage for Sft {
+    fn signature(&self) -> Signature {
+        Signature {
+            kind: "sft",
+            version: 1,
+            doc: "Supervised fine-tuning: the mean negative log-probability of the completions' tokens.",
+            piped: Some(("model", Type::Model)),
+            output: Kind::Model,
+            fields: SftArgs::fields(),
+            positional: None,
+        }
+    }
+
+    fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
+        let args: SftArgs = context.args()?;
+        let model = LanguageModel::load(context.input("model")?)?;
+        let rows = dataset::read(context, &args.data.input)?;
+        let examples = args.text.examples(context, &model, &rows)?;
+        let (decoder, params) = model.trainable()?;
+        let (params, metrics) = train(decoder, params, &examples, &args.text.settings(), &context.watch())?;
+        model.save(&context.out, &params)?;
+        Ok(metrics)
+    }
+}
+
+impl TextArgs {
+    /// Encodes the rows and says what was read, dropped and cut.
+    ///
+    /// # Errors
+    /// [`StageError::Input`] where no row is left.
+    pub fn examples(
+        &self,
+        context: &StageContext,
+        model: &LanguageModel,
+        rows: &[Row],
+    ) -> Result<Vec<Example>, StageError> {
+        let (examples, facts) = prepare(&model.tokenizer, rows, self.loss_on, self.max_length.tokens, self.overlong)?;
+        context.facts(facts.to_map());
+        Ok(examples)
+    }
+
+    /// The settings as the trainers take them.
+    pub fn settings(&self) -> SftSettings {
+        SftSettings {
+            budget: self.budget,
+            batch: self.batch.seqs,
+            packing: self.packing,
+            optimiser: self.training.optimiser(self.learning_rate),
+            seed: Seed::new(self.training.seed),
+        }
+    }
+}

@@ -15,3 +15,5 @@ pub mod rollout;
 pub mod train;
 pub mod eval;
 pub mod stage;
+pub mod exec;
+pub mod report;

@@ -1,0 +1,43 @@
+//! What the scheduler asks of whatever runs its jobs.
+
+use super::job::Job;
+use crate::base::event::StageEvent;
+use crate::stage::{Metrics, StageError};
+use std::time::Duration;
+
+/// Which submitted job an update is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What became of a job since the last look.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// It said something.
+    Said(StageEvent),
+    /// It is over; nothing follows for its ticket.
+    Ended(Result<Metrics, StageError>),
+}
+
+/// How to stop jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Save a state, then end.
+    Save,
+    /// End now.
+    Kill,
+}
+
+/// Runs jobs somewhere: in processes of this machine, in this process for tests, on a cluster.
+pub trait Executor {
+    /// Begins a job.
+    ///
+    /// # Errors
+    /// [`StageError::Machine`] where it could not even be started.
+    fn submit(&mut self, job: Job) -> Result<Ticket, StageError>;
+
+    /// Waits at most `timeout` for something to happen and returns all that did, in order.
+    fn poll(&mut self, timeout: Duration) -> Vec<(Ticket, Update)>;
+
+    /// Asks every job to stop; each still gets its [`Update::Ended`].
+    fn cancel(&mut self, how: Stop);
+}

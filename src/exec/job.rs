@@ -1,0 +1,118 @@
+//! What crosses the pipe between a run and its workers: one job in, messages out, all JSON lines.
+
+use crate::base::digest::Digest;
+use crate::base::event::StageEvent;
+use crate::stage::{Files, Metrics, StageContext, StageError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+/// One stage to run: everything its [`StageContext`] holds, and whom it is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The deep key, for messages; the stage does not see it.
+    pub key: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name the file gives the stage.
+    pub name: String,
+    /// Canonical arguments, defaults filled in.
+    pub args: serde_json::Value,
+    /// Role to the input artifact's files.
+    pub inputs: BTreeMap<String, Files>,
+    /// Paths named in the arguments, as written, to where they are on this machine.
+    pub paths: BTreeMap<String, PathBuf>,
+    /// The empty folder to fill.
+    pub out: PathBuf,
+    /// The folder for training states.
+    pub states: PathBuf,
+    /// Where the worker's standard error goes.
+    pub log: PathBuf,
+    /// Seconds between two saved states.
+    pub checkpoint_seconds: f64,
+}
+
+impl Job {
+    /// The context a stage runs in, speaking to `events` and heeding `stop`.
+    pub fn context<'a>(&self, events: &'a (dyn Fn(StageEvent) + Sync), stop: &'a AtomicBool) -> StageContext<'a> {
+        StageContext {
+            args: self.args.clone(),
+            inputs: self.inputs.clone(),
+            paths: self.paths.clone(),
+            out: self.out.clone(),
+            states: self.states.clone(),
+            checkpoint_seconds: self.checkpoint_seconds,
+            events,
+            stop,
+        }
+    }
+}
+
+/// One line of a worker's standard output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum Message {
+    /// The stage said something.
+    Said {
+        /// What.
+        said: StageEvent,
+    },
+    /// The stage ended well; nothing follows.
+    Done {
+        /// Its final numbers.
+        metrics: Metrics,
+    },
+    /// The stage ended without a result; nothing follows.
+    Failed {
+        /// Why.
+        error: StageError,
+    },
+}
+
+/// The line that asks a worker to save a state and stop. The end of its input says the same, and that nobody reads on.
+pub const STOP_LINE: &str = "stop";
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::path::Path;
+
+    pub(crate) fn job(name: &str, folder: &Path) -> Job {
+        Job {
+            key: Digest::of_bytes(name.as_bytes()),
+            kind: "test".into(),
+            name: name.into(),
+            args: serde_json::json!({"learning_rate": 1e-5, "budget": {"steps": 60}}),
+            inputs: BTreeMap::from([("model".into(), Files::from([("config.json".into(), PathBuf::from("/x"))]))]),
+            paths: BTreeMap::new(),
+            out: folder.join("out"),
+            states: folder.join("states"),
+            log: folder.join("log"),
+            checkpoint_seconds: 60.0,
+        }
+    }
+
+    #[test]
+    fn a_job_survives_its_line_of_json() {
+        let job = job("warm", Path::new("/tmp/a b"));
+        let line = serde_json::to_string(&job).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Job>(&line).unwrap(), job);
+    }
+
+    #[test]
+    fn messages_read_back_whatever_they_carry() {
+        let said = StageEvent::Warning { message: "two\nlines".into() };
+        let messages = [
+            Message::Said { said },
+            Message::Done { metrics: Metrics::from([("loss".into(), 0.1)]) },
+            Message::Failed { error: StageError::Interrupted { saved_at: Some(3) } },
+        ];
+        for message in messages {
+            let line = serde_json::to_string(&message).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Message>(&line).unwrap(), message);
+        }
+    }
+}

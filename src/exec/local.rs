@@ -1,0 +1,257 @@
+//! The executor of one machine: every stage in a process of its own, so that a crash takes one stage and not the run.
+
+use super::executor::{Executor, Stop, Ticket, Update};
+use super::job::{Job, Message, STOP_LINE};
+use crate::stage::{Metrics, StageError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// How to start a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerCommand {
+    /// The program: this one, as a rule.
+    pub program: PathBuf,
+    /// Its arguments: `worker`.
+    pub args: Vec<String>,
+    /// Threads a worker may use; left alone where the user has set `RAYON_NUM_THREADS`.
+    pub threads: usize,
+}
+
+/// Runs each job in a child process.
+///
+/// A worker stops when it reads a stop line or the end of its input, so one whose parent died stops by itself. It is in
+/// a process group of its own: a Ctrl-C in the terminal reaches only the parent, which passes it on in order.
+pub struct LocalExecutor {
+    command: WorkerCommand,
+    workers: BTreeMap<Ticket, Worker>,
+    next: u64,
+    sender: Sender<(Ticket, Heard)>,
+    receiver: Receiver<(Ticket, Heard)>,
+}
+
+struct Worker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    log: PathBuf,
+    ended: Option<Result<Metrics, StageError>>,
+    killed: bool,
+}
+
+/// What a reader thread passes on.
+enum Heard {
+    Message(Message),
+    /// The worker's output is closed: it has ended, or is about to.
+    Closed,
+}
+
+impl LocalExecutor {
+    /// An executor that starts workers by `command`.
+    pub fn new(command: WorkerCommand) -> Self {
+        let (sender, receiver) = channel();
+        LocalExecutor { command, workers: BTreeMap::new(), next: 0, sender, receiver }
+    }
+
+    fn spawn(&self, job: &Job) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.command.program);
+        command.args(&self.command.args).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&job.log)?);
+        if std::env::var_os("RAYON_NUM_THREADS").is_none() {
+            command.env("RAYON_NUM_THREADS", self.command.threads.to_string());
+        }
+        command.spawn()
+    }
+
+    fn take_in(&mut self, ticket: Ticket, heard: Heard) -> Option<Update> {
+        let worker = self.workers.get_mut(&ticket)?;
+        match heard {
+            Heard::Message(Message::Said { said }) => return Some(Update::Said(said)),
+            Heard::Message(Message::Done { metrics }) => worker.ended = Some(Ok(metrics)),
+            Heard::Message(Message::Failed { error }) => worker.ended = Some(Err(error)),
+            Heard::Closed => {
+                let worker = self.workers.remove(&ticket)?;
+                return Some(Update::Ended(worker.reap()));
+            }
+        }
+        None
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn submit(&mut self, job: Job) -> Result<Ticket, StageError> {
+        let failed = |error| StageError::machine(format!("the worker could not be started: {error}"));
+        let mut child = self.spawn(&job).map_err(failed)?;
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let line = serde_json::to_string(&job).map_err(|error| failed(error.into()))? + "\n";
+        // A worker that died before it read its job is reported when its output closes.
+        let _ = stdin.as_mut().map(|stdin| stdin.write_all(line.as_bytes()));
+        let sender = self.sender.clone();
+        std::thread::spawn(move || {
+            if let Some(stdout) = stdout {
+                read_messages(stdout, |message| drop(sender.send((ticket, Heard::Message(message)))));
+            }
+            drop(sender.send((ticket, Heard::Closed)));
+        });
+        self.workers.insert(ticket, Worker { child, stdin, log: job.log, ended: None, killed: false });
+        Ok(ticket)
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Vec<(Ticket, Update)> {
+        let first = self.receiver.recv_timeout(timeout).ok();
+        let heard: Vec<_> = first.into_iter().chain(self.receiver.try_iter()).collect();
+        heard.into_iter().filter_map(|(ticket, heard)| Some((ticket, self.take_in(ticket, heard)?))).collect()
+    }
+
+    fn cancel(&mut self, how: Stop) {
+        for worker in self.workers.values_mut() {
+            // Whoever is not there any more needs no telling.
+            match how {
+                Stop::Save => drop(worker.stdin.as_mut().map(|stdin| writeln!(stdin, "{STOP_LINE}"))),
+                Stop::Kill => {
+                    worker.killed = true;
+                    drop(worker.child.kill());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        self.cancel(Stop::Kill);
+        self.workers.values_mut().for_each(|worker| drop(worker.child.wait()));
+    }
+}
+
+impl Worker {
+    fn reap(mut self) -> Result<Metrics, StageError> {
+        drop(self.stdin.take());
+        let status = self.child.wait()?;
+        match self.ended {
+            Some(ended) => ended,
+            None if self.killed => Err(StageError::Interrupted { saved_at: None }),
+            None => Err(StageError::machine(death(status, &self.log))),
+        }
+    }
+}
+
+/// Lines that are no message (a library that prints) are dropped.
+fn read_messages(output: impl std::io::Read, mut take: impl FnMut(Message)) {
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        if let Ok(message) = serde_json::from_slice(&line) {
+            take(message);
+        }
+    }
+}
+
+fn death(status: ExitStatus, log: &Path) -> String {
+    let cause = match status.signal() {
+        Some(9) => "the worker was killed (signal 9). That is most often the system running out of memory: a smaller \
+                    batch, max_length or max_completion_length needs less, and so do fewer --jobs"
+            .to_string(),
+        Some(signal) => format!("the worker died of signal {signal}{}", signal_name(signal)),
+        None => format!("the worker ended without a result ({status})"),
+    };
+    match tail(log) {
+        Some(tail) => format!("{cause}. Its last words, from {}:\n{tail}", log.display()),
+        None => cause,
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => ", an illegal instruction: a bug in srlm, please report it with the processor's model",
+        6 => ", an abort: a bug in srlm, please report it",
+        7 | 11 => ", a memory fault: a bug in srlm, or an input file that was cut while it was read",
+        15 => ", a request to end",
+        _ => "",
+    }
+}
+
+/// The last 12 lines of a log; `None` where there is nothing to show.
+fn tail(log: &Path) -> Option<String> {
+    let text = String::from_utf8_lossy(&std::fs::read(log).ok()?).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(12)..].join("\n");
+    (!tail.trim().is_empty()).then_some(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::tests::job;
+    use super::*;
+    use std::time::Instant;
+
+    fn shell(script: &str) -> LocalExecutor {
+        let args = vec!["-c".to_string(), script.to_string()];
+        LocalExecutor::new(WorkerCommand { program: "/bin/sh".into(), args, threads: 1 })
+    }
+
+    fn end(executor: &mut LocalExecutor) -> Vec<Update> {
+        let started = Instant::now();
+        let mut updates = Vec::new();
+        while !matches!(updates.last(), Some(Update::Ended(_))) {
+            assert!(started.elapsed().as_secs() < 20, "the worker never ended");
+            updates.extend(executor.poll(Duration::from_millis(50)).into_iter().map(|(_, update)| update));
+        }
+        updates
+    }
+
+    fn run(script: &str) -> Vec<Update> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut executor = shell(script);
+        executor.submit(job("warm", folder.path())).unwrap();
+        end(&mut executor)
+    }
+
+    fn failure(updates: &[Update]) -> String {
+        match updates.last() {
+            Some(Update::Ended(Err(error))) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_worker_says_arrives_in_order_and_noise_does_not() {
+        let updates = run(r#"read job; echo noise; echo '{"message":"said","said":{"event":"warning","message":"w"}}';
+               echo '{"message":"done","metrics":{"loss":0.5}}'"#);
+        assert!(matches!(&updates[0], Update::Said(_)));
+        assert_eq!(updates[1], Update::Ended(Ok(Metrics::from([("loss".into(), 0.5)]))));
+    }
+
+    #[test]
+    fn a_death_is_told_with_its_cause_and_the_last_words() {
+        let killed = failure(&run("read job; echo last words >&2; kill -9 $$"));
+        assert!(killed.contains("out of memory") && killed.ends_with("last words"), "{killed}");
+        let silent = failure(&run("exit 3"));
+        assert!(silent.contains("exit status: 3"), "{silent}");
+    }
+
+    #[test]
+    fn a_stop_line_reaches_the_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut executor = shell(
+            r#"read job; read line; test "$line" = stop &&
+               echo '{"message":"failed","error":{"cause":"interrupted","saved_at":7}}'"#,
+        );
+        executor.submit(job("warm", folder.path())).unwrap();
+        executor.cancel(Stop::Save);
+        assert_eq!(end(&mut executor), [Update::Ended(Err(StageError::Interrupted { saved_at: Some(7) }))]);
+    }
+
+    #[test]
+    fn a_kill_needs_no_cooperation() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut executor = shell("exec sleep 1000");
+        executor.submit(job("warm", folder.path())).unwrap();
+        executor.cancel(Stop::Kill);
+        assert_eq!(end(&mut executor), [Update::Ended(Err(StageError::Interrupted { saved_at: None }))]);
+    }
+}

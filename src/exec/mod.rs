@@ -1,0 +1,15 @@
+//! Running a plan: jobs, what runs them, and the order in which they run.
+
+pub mod executor;
+pub mod job;
+pub mod local;
+pub mod mock;
+mod outputs;
+mod queue;
+pub mod run;
+mod summary;
+#[cfg(test)]
+mod tests;
+pub mod worker;
+
+pub use summary::{Outcome, Summary};

@@ -1,0 +1,409 @@
+//! A run: the plan's stages through an executor into the store, every happening told as an event.
+
+use super::executor::{Executor, Stop, Ticket, Update};
+use super::job::Job;
+use super::outputs;
+use super::queue::Queue;
+use super::summary::{Outcome, Summary};
+use crate::base::digest::Digest;
+use crate::base::event::{Event, Sink, StageEvent, StageRef};
+use crate::base::source::SourceMap;
+use crate::plan::{Graph, Node, Plan, Resolver, Status, Step};
+use crate::stage::{Metrics, StageError};
+use crate::store::{Attempt, Holder, Lease, LeaseOutcome, Owner, Record, RecordDraft, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the engine waits for news before it looks around.
+const TICK: Duration = Duration::from_millis(100);
+/// Time between two looks at a stage that another process works on.
+const RETRY: Duration = Duration::from_millis(500);
+/// Time between two heartbeats of a lease, well within its staleness.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// How to run: nothing here changes a result.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The run's id.
+    pub run: String,
+    /// Stages at the same time.
+    pub jobs: usize,
+    /// Threads a worker has.
+    pub threads: usize,
+    /// After a failure, go on with what does not need the failed stage.
+    pub keep_going: bool,
+    /// Seconds between two saved states.
+    pub checkpoint_seconds: f64,
+}
+
+/// What a run works with.
+pub struct World<'a> {
+    /// The stages.
+    pub graph: &'a Graph,
+    /// What is to be done about each.
+    pub plan: &'a Plan,
+    /// Where results are.
+    pub store: &'a Store,
+    /// The texts that spans point into.
+    pub sources: &'a SourceMap,
+    /// Where a path of the arguments is on this machine.
+    pub locate: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+    /// Who is told.
+    pub sink: &'a dyn Sink,
+    /// How often the user asked to stop: once saves states, twice ends at once.
+    pub stops: &'a AtomicUsize,
+}
+
+/// Runs what the plan says.
+///
+/// # Errors
+/// [`StoreError`] where the store fails; workers are ended then. A stage that fails is an [`Outcome`], no error.
+pub fn run(world: &World, executor: &mut dyn Executor, settings: &Settings) -> Result<Summary, StoreError> {
+    let mut engine = Engine::new(world, executor, settings);
+    let worked = engine.begin().and_then(|()| engine.work());
+    if worked.is_err() {
+        engine.executor.cancel(Stop::Kill);
+    }
+    worked?;
+    Ok(engine.end())
+}
+
+struct Engine<'a> {
+    world: &'a World<'a>,
+    settings: &'a Settings,
+    executor: &'a mut dyn Executor,
+    resolver: Resolver<'a>,
+    owner: Owner,
+    queue: Queue<usize>,
+    /// Artifact digests of the results there are, by node.
+    known: BTreeMap<usize, Digest>,
+    active: BTreeMap<Ticket, Active>,
+    /// Stages that another process works on.
+    waiting: BTreeSet<usize>,
+    outcomes: BTreeMap<usize, Outcome>,
+    /// Nothing new is started: a stage failed, or the user asked to stop.
+    halted: bool,
+    stops_heeded: usize,
+    started: Instant,
+    retried: Instant,
+}
+
+/// A stage that runs.
+struct Active {
+    node: usize,
+    inputs: BTreeMap<String, Digest>,
+    attempt: Attempt,
+    lease: Lease,
+    started: Instant,
+    beaten: Instant,
+}
+
+impl<'a> Engine<'a> {
+    fn new(world: &'a World, executor: &'a mut dyn Executor, settings: &'a Settings) -> Self {
+        let needs = |index: usize| {
+            let cached = world.plan.step(index).is_some_and(|step| step.status.is_cached());
+            let inputs = || world.graph.node(index).inputs.iter().map(|(_, input)| *input).collect();
+            (!cached).then(inputs)
+        };
+        Engine {
+            world,
+            settings,
+            executor,
+            resolver: Resolver::new(world.graph, world.store, world.sources),
+            owner: Owner::current(&settings.run),
+            queue: Queue::new(&world.plan.targets, needs),
+            known: BTreeMap::new(),
+            active: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            halted: false,
+            stops_heeded: 0,
+            started: Instant::now(),
+            retried: Instant::now(),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let plan = self.world.plan;
+        let (stages, cached, to_run) = (plan.summary.stages, plan.summary.cached, plan.summary.to_run);
+        self.tell(Event::RunStarted { run: self.settings.run.clone(), stages, cached, to_run });
+        plan.steps.iter().filter(|step| step.status.is_cached()).try_for_each(|step| self.take_cached(step.clone()))
+    }
+
+    fn work(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.heed_stops();
+            if !self.halted {
+                self.retry_waiting()?;
+                self.start_ready()?;
+            }
+            if self.active.is_empty() && (self.halted || self.waiting.is_empty()) {
+                return Ok(());
+            }
+            for (ticket, update) in self.executor.poll(TICK) {
+                self.hear(ticket, update)?;
+            }
+            self.beat()?;
+        }
+    }
+
+    fn end(self) -> Summary {
+        let summary = Summary {
+            run: self.settings.run.clone(),
+            interrupted: self.stops_heeded > 0
+                || self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Interrupted { .. })),
+            outcomes: self.outcomes,
+            seconds: self.started.elapsed().as_secs_f64(),
+        };
+        self.world.sink.emit(&Event::RunFinished {
+            run: summary.run.clone(),
+            finished: summary.finished(),
+            cached: summary.cached(),
+            failed: summary.failed(),
+            blocked: summary.blocked(),
+            seconds: summary.seconds,
+        });
+        summary
+    }
+
+    fn heed_stops(&mut self) {
+        let stops = self.world.stops.load(Ordering::Relaxed);
+        if stops > self.stops_heeded {
+            self.stops_heeded = stops;
+            self.halted = true;
+            self.executor.cancel(if stops == 1 { Stop::Save } else { Stop::Kill });
+        }
+    }
+
+    fn start_ready(&mut self) -> Result<(), StoreError> {
+        while self.active.len() < self.settings.jobs && !self.halted {
+            let Some(node) = self.queue.take() else { return Ok(()) };
+            self.try_start(node)?;
+        }
+        Ok(())
+    }
+
+    fn retry_waiting(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() || self.retried.elapsed() < RETRY {
+            return Ok(());
+        }
+        self.retried = Instant::now();
+        for node in self.waiting.clone() {
+            if self.active.len() < self.settings.jobs {
+                self.try_start(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the lease, looks once more whether the result is there by now, and starts the stage if not.
+    fn try_start(&mut self, node: usize) -> Result<(), StoreError> {
+        let lease = match self.world.store.lease(&self.node(node).key, &self.owner)? {
+            LeaseOutcome::Acquired(lease) => lease,
+            LeaseOutcome::Held(holder) => {
+                if self.waiting.insert(node) {
+                    self.tell(Event::StageWaiting { stage: self.stage(node), holder: describe(&holder) });
+                }
+                return Ok(());
+            }
+        };
+        self.waiting.remove(&node);
+        let step = self.resolver.decide(node, &self.known)?;
+        if step.status.is_cached() { self.take_cached(step) } else { self.start(step, lease) }
+    }
+
+    /// A result that is there already; one found by its shallow key is recorded under the deep key, too.
+    fn take_cached(&mut self, step: Step) -> Result<(), StoreError> {
+        let (node, Some(record)) = (step.node, step.record) else { return Ok(()) };
+        let record = match (step.status, step.inputs) {
+            (Status::ShallowHit, Some(inputs)) => {
+                let draft = self.draft(node, inputs, record.metrics.clone(), record.seconds);
+                self.world.store.alias(&record, draft)?
+            }
+            _ => record,
+        };
+        self.tell(Event::StageCached { stage: self.stage(node) });
+        self.take_record(node, &record);
+        self.outcomes.insert(node, Outcome::Cached(Box::new(record)));
+        Ok(())
+    }
+
+    fn take_record(&mut self, node: usize, record: &Record) {
+        if let Some(digest) = record.outputs.get(&self.node(node).output_role()) {
+            self.known.insert(node, *digest);
+        }
+        self.queue.finish(node);
+    }
+
+    fn start(&mut self, step: Step, lease: Lease) -> Result<(), StoreError> {
+        let node = step.node;
+        let inputs = step.inputs.unwrap_or_default();
+        let attempt = self.world.store.attempt(&self.node(node).key)?;
+        let submitted = match self.job(node, &inputs, &attempt)? {
+            Ok(job) => self.executor.submit(job),
+            Err(error) => Err(error),
+        };
+        let ticket = match submitted {
+            Ok(ticket) => ticket,
+            Err(error) => return self.fail(node, error),
+        };
+        let resumed_from = match step.status {
+            Status::Resume { step } => Some(step),
+            _ => None,
+        };
+        self.tell(Event::StageStarted { stage: self.stage(node), resumed_from, reason: step.reason });
+        let now = Instant::now();
+        self.active.insert(ticket, Active { node, inputs, attempt, lease, started: now, beaten: now });
+        Ok(())
+    }
+
+    /// The job of a stage, or what keeps it from being one: a declared file that has gone since the plan was made.
+    fn job(
+        &self,
+        index: usize,
+        inputs: &BTreeMap<String, Digest>,
+        attempt: &Attempt,
+    ) -> Result<Result<Job, StageError>, StoreError> {
+        let node = self.node(index);
+        let files = |(role, digest): (&String, &Digest)| Ok((role.clone(), self.world.store.artifact(digest)?.files()));
+        let inputs = inputs.iter().map(files).collect::<Result<_, StoreError>>()?;
+        let locate = |path: &String| Ok((path.clone(), (self.world.locate)(path).map_err(StageError::input)?));
+        let paths = node.paths.iter().map(locate).collect::<Result<_, StageError>>();
+        Ok(paths.map(|paths| Job {
+            key: node.key,
+            kind: node.kind.clone(),
+            name: node.name.clone(),
+            args: node.args.clone(),
+            inputs,
+            paths,
+            out: attempt.out.clone(),
+            states: attempt.states.clone(),
+            log: attempt.dir.join("log"),
+            checkpoint_seconds: self.settings.checkpoint_seconds,
+        }))
+    }
+
+    fn hear(&mut self, ticket: Ticket, update: Update) -> Result<(), StoreError> {
+        match update {
+            Update::Said(said) => {
+                self.pass_on(ticket, said);
+                Ok(())
+            }
+            Update::Ended(ended) => match self.active.remove(&ticket) {
+                Some(active) => self.take_end(active, ended),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn pass_on(&self, ticket: Ticket, said: StageEvent) {
+        if let Some(active) = self.active.get(&ticket) {
+            self.tell(Event::StageSaid { stage: self.stage(active.node), said });
+        }
+    }
+
+    fn take_end(&mut self, active: Active, ended: Result<Metrics, StageError>) -> Result<(), StoreError> {
+        let checked = ended.and_then(|metrics| {
+            outputs::check(self.node(active.node).output, &active.attempt.out, &metrics).map(|()| metrics)
+        });
+        match checked {
+            Ok(metrics) => self.publish(active, metrics),
+            Err(StageError::Interrupted { saved_at }) => {
+                self.interrupt(active, saved_at);
+                Ok(())
+            }
+            // The attempt's folder stays, with the log that tells more; the next attempt removes it.
+            Err(error) => self.fail(active.node, error),
+        }
+    }
+
+    fn publish(&mut self, active: Active, metrics: Metrics) -> Result<(), StoreError> {
+        let node = active.node;
+        let seconds = active.started.elapsed().as_secs_f64();
+        let draft = self.draft(node, active.inputs, metrics, seconds);
+        let outputs = BTreeMap::from([(self.node(node).output_role(), active.attempt.out.clone())]);
+        let record = match self.world.store.publish(draft, &outputs) {
+            Ok(record) => record,
+            Err(error @ StoreError::Output { .. }) => return self.fail(node, StageError::machine(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        drop(active.lease);
+        let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
+        self.tell(Event::StageFinished { stage: self.stage(node), seconds, outputs, metrics });
+        self.take_record(node, &record);
+        self.outcomes.insert(node, Outcome::Finished(Box::new(record)));
+        Ok(())
+    }
+
+    fn interrupt(&mut self, active: Active, saved_at: Option<u64>) {
+        let node = active.node;
+        let saved_at = saved_at.or_else(|| self.world.store.newest_state(&self.node(node).key));
+        active.attempt.discard();
+        self.tell(Event::StageInterrupted { stage: self.stage(node), saved_at });
+        self.outcomes.insert(node, Outcome::Interrupted { saved_at });
+        // Asked for or not (someone may have ended the worker itself): what needs it cannot go on in this run.
+        self.queue.fail(node);
+    }
+
+    fn fail(&mut self, node: usize, error: StageError) -> Result<(), StoreError> {
+        let declared_at = Some(self.declared_at(node));
+        self.tell(Event::StageFailed { stage: self.stage(node), message: error.to_string(), declared_at });
+        self.outcomes.insert(node, Outcome::Failed(error));
+        for blocked in self.queue.fail(node) {
+            self.tell(Event::StageBlocked { stage: self.stage(blocked), by: self.stage(node) });
+            self.outcomes.insert(blocked, Outcome::Blocked { by: node });
+        }
+        self.halted |= !self.settings.keep_going;
+        Ok(())
+    }
+
+    fn beat(&mut self) -> Result<(), StoreError> {
+        for active in self.active.values_mut().filter(|active| active.beaten.elapsed() > BEAT) {
+            active.beaten = Instant::now();
+            // A lease that was lost saves no double work any more, and spoils nothing: the first record wins.
+            active.lease.beat()?;
+        }
+        Ok(())
+    }
+
+    fn draft(&self, index: usize, inputs: BTreeMap<String, Digest>, metrics: Metrics, seconds: f64) -> RecordDraft {
+        let node = self.node(index);
+        RecordDraft {
+            key: node.key,
+            shallow: node.shallow_key(&inputs),
+            kind: node.kind.clone(),
+            name: node.name.clone(),
+            document: node.document.clone(),
+            inputs,
+            metrics,
+            seconds,
+            threads: self.settings.threads,
+            declared_at: Some(self.declared_at(index)),
+            run: self.settings.run.clone(),
+        }
+    }
+
+    fn node(&self, index: usize) -> &'a Node {
+        self.world.graph.node(index)
+    }
+
+    fn stage(&self, index: usize) -> StageRef {
+        let node = self.node(index);
+        StageRef { key: node.key, kind: node.kind.clone(), name: node.name.clone() }
+    }
+
+    fn declared_at(&self, index: usize) -> String {
+        let (file, position) = self.world.sources.locate(self.node(index).span);
+        format!("{file}:{}:{}", position.line, position.column)
+    }
+
+    fn tell(&self, event: Event) {
+        self.world.sink.emit(&event);
+    }
+}
+
+fn describe(holder: &Holder) -> String {
+    format!("process {} on {}, at work for {} s", holder.pid, holder.host, holder.age_seconds)
+}

@@ -1,0 +1,241 @@
+//! Whole runs with stages that only write files: what runs, what does not, and what is told.
+
+use super::mock::MockExecutor;
+use super::run::{Settings, World, run};
+use super::{Outcome, Summary, job::Job};
+use crate::base::digest::Digest;
+use crate::base::event::{Event, NullSink, Sink};
+use crate::base::kind::Kind;
+use crate::base::source::{SourceId, SourceMap, Span};
+use crate::lang::program::{Pipeline, Program, StageCall};
+use crate::lang::value::{NodeId, Value};
+use crate::plan::{Files, Graph, resolve};
+use crate::stage::{Metrics, StageContext, StageError};
+use crate::store::Store;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn digest(&self, path: &str) -> Result<Digest, String> {
+        Err(format!("no {path}"))
+    }
+}
+
+fn call(name: &str, output: Kind, tag: i64, inputs: &[(&str, usize)]) -> StageCall {
+    StageCall {
+        kind: format!("{name}_kind"),
+        version: 1,
+        args: vec![("tag".into(), Value::Int(tag))],
+        inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
+        output,
+        name: name.into(),
+        span: Span::new(SourceId(0), 0, 1),
+        field_spans: vec![],
+    }
+}
+
+/// base, data → warm → reason → exam; warm → early. `tag` is a field of `data`.
+fn program(tag: i64) -> Program {
+    let calls = vec![
+        call("base", Kind::Model, 0, &[]),
+        call("data", Kind::Dataset, tag, &[]),
+        call("warm", Kind::Model, 0, &[("model", 0), ("data", 1)]),
+        call("reason", Kind::Model, 0, &[("model", 2), ("data", 1)]),
+        call("exam", Kind::Scores, 0, &[("model", 3)]),
+        call("early", Kind::Scores, 1, &[("model", 2)]),
+    ];
+    let pipeline = |name: &str, target| Pipeline {
+        name: name.into(),
+        doc: None,
+        target: NodeId(target),
+        span: Span::new(SourceId(0), 0, 1),
+    };
+    Program { calls, pipelines: vec![pipeline("full", 4), pipeline("short", 5)], ..Program::default() }
+}
+
+/// Writes what the job's kind promises.
+fn write_output(job: &Job, context: &StageContext) -> Result<Metrics, StageError> {
+    let files: &[(&str, &[u8])] = match job.name.as_str() {
+        "data" => &[("data.jsonl", b"{}\n")],
+        "exam" | "early" => &[("summary.json", b"{}")],
+        _ => &[("config.json", b"{}"), ("model.safetensors", b"\x02\0\0\0\0\0\0\0{}")],
+    };
+    files.iter().try_for_each(|(name, bytes)| fs::write(context.out.join(name), bytes))?;
+    fs::write(context.out.join("made_by"), &job.name)?;
+    Ok(Metrics::from([("loss".into(), 0.5)]))
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<Event>>);
+
+impl Sink for Heard {
+    fn emit(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    stops: AtomicUsize,
+    keep_going: bool,
+    jobs: usize,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1 }
+    }
+
+    /// Runs a program; returns the summary with the names of the stages that ran.
+    fn run(
+        &self,
+        program: &Program,
+        sink: &dyn Sink,
+        stage: impl Fn(&Job, &StageContext) -> Result<Metrics, StageError>,
+    ) -> (Summary, Vec<String>, usize) {
+        let graph = Graph::build(program, &NoFiles).unwrap();
+        let store = Store::open(self.folder.path().join("store")).unwrap();
+        let mut sources = SourceMap::default();
+        sources.add("a.srlm", "pipeline");
+        let plan = resolve(&graph, &store, &sources, &[]).unwrap();
+        let locate = |path: &str| Ok(PathBuf::from(path));
+        let (graph, plan, store, sources) = (&graph, &plan, &store, &sources);
+        let world = World { graph, plan, store, sources, locate: &locate, sink, stops: &self.stops };
+        let settings = Settings {
+            run: "r1".into(),
+            jobs: self.jobs,
+            threads: 1,
+            keep_going: self.keep_going,
+            checkpoint_seconds: 60.0,
+        };
+        let mut executor = MockExecutor::new(stage);
+        let summary = run(&world, &mut executor, &settings).unwrap();
+        (summary, executor.ran, executor.peak)
+    }
+}
+
+#[test]
+fn each_distinct_stage_runs_once_and_then_never_again() {
+    let bench = Bench::new();
+    let (summary, ran, _) = bench.run(&program(1), &NullSink, write_output);
+    assert_eq!(ran, ["base", "data", "warm", "reason", "exam", "early"]);
+    assert_eq!((summary.finished(), summary.cached(), summary.interrupted), (6, 0, false));
+    let (summary, ran, _) = bench.run(&program(1), &NullSink, write_output);
+    assert!(ran.is_empty());
+    assert_eq!((summary.finished(), summary.cached()), (0, 6));
+    assert!(summary.record(4).is_some());
+}
+
+#[test]
+fn jobs_run_side_by_side_where_nothing_forbids_it() {
+    let bench = Bench { jobs: 3, ..Bench::new() };
+    let (summary, _, peak) = bench.run(&program(1), &NullSink, write_output);
+    assert_eq!((summary.finished(), peak), (6, 2));
+}
+
+#[test]
+fn a_failure_stops_the_run_and_names_its_place() {
+    let bench = Bench::new();
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| match job.name.as_str() {
+        "reason" => Err(StageError::input("every reward is equal")),
+        _ => write_output(job, context),
+    });
+    assert_eq!(ran, ["base", "data", "warm", "reason"]);
+    assert_eq!((summary.failed(), summary.blocked(), summary.machine_failed()), (1, 1, false));
+    let failed = |event: &Event| match event {
+        Event::StageFailed { stage, message, declared_at } => {
+            Some((stage.name.clone(), message.clone(), declared_at.clone().unwrap()))
+        }
+        _ => None,
+    };
+    let failed: Vec<_> = heard.0.into_inner().unwrap().iter().filter_map(failed).collect();
+    assert_eq!(failed, [("reason".into(), "every reward is equal".into(), "a.srlm:1:1".into())]);
+}
+
+#[test]
+fn keep_going_runs_whatever_does_not_need_the_failed_one() {
+    let bench = Bench { keep_going: true, ..Bench::new() };
+    let (summary, ran, _) = bench.run(&program(1), &NullSink, |job, context| match job.name.as_str() {
+        "reason" => panic!("index out of bounds"),
+        _ => write_output(job, context),
+    });
+    assert_eq!(ran, ["base", "data", "warm", "reason", "early"]);
+    assert!(matches!(&summary.outcomes[&4], Outcome::Blocked { by: 3 }));
+    assert!(
+        matches!(&summary.outcomes[&3], Outcome::Failed(error) if error.to_string().contains("index out of bounds"))
+    );
+    assert!(summary.machine_failed());
+}
+
+#[test]
+fn a_change_that_changes_no_bytes_reruns_nothing_downstream() {
+    let bench = Bench::new();
+    bench.run(&program(1), &NullSink, write_output);
+    let (summary, ran, _) = bench.run(&program(2), &NullSink, write_output);
+    assert_eq!(ran, ["data"]);
+    assert_eq!((summary.finished(), summary.cached()), (1, 5));
+    let (_, ran, _) = bench.run(&program(2), &NullSink, write_output);
+    assert!(ran.is_empty());
+}
+
+#[test]
+fn an_output_without_its_promised_file_is_no_result() {
+    let bench = Bench::new();
+    let (summary, ..) = bench.run(&program(1), &NullSink, |job, context| match job.name.as_str() {
+        "warm" => Ok(Metrics::new()),
+        _ => write_output(job, context),
+    });
+    assert!(matches!(&summary.outcomes[&2], Outcome::Failed(error) if error.to_string().contains("config.json")));
+    assert!(summary.record(2).is_none());
+}
+
+#[test]
+fn a_stop_keeps_the_saved_state_and_the_next_run_resumes() {
+    let bench = Bench::new();
+    let (summary, ran, _) = bench.run(&program(1), &NullSink, |job, context| {
+        if job.name != "warm" {
+            return write_output(job, context);
+        }
+        let state = context.states.join("step-00000007");
+        fs::create_dir_all(&state)?;
+        fs::write(state.join("state.json"), "{}")?;
+        bench.stops.store(1, Ordering::Relaxed);
+        Err(StageError::Interrupted { saved_at: Some(7) })
+    });
+    assert_eq!(ran, ["base", "data", "warm"]);
+    assert!(summary.interrupted && matches!(summary.outcomes[&2], Outcome::Interrupted { saved_at: Some(7) }));
+
+    bench.stops.store(0, Ordering::Relaxed);
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&program(1), &heard, write_output);
+    assert_eq!(ran, ["warm", "reason", "exam", "early"]);
+    assert!(!summary.interrupted);
+    let resumed = |event: &Event| matches!(event, Event::StageStarted { resumed_from: Some(7), .. });
+    assert_eq!(heard.0.into_inner().unwrap().iter().filter(|event| resumed(event)).count(), 1);
+}
+
+#[test]
+fn two_runs_on_one_store_share_the_work() {
+    let bench = Bench::new();
+    let ran = AtomicUsize::new(0);
+    let slow = |job: &Job, context: &StageContext| {
+        ran.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(30));
+        write_output(job, context)
+    };
+    let heard = [Heard::default(), Heard::default()];
+    let summaries = std::thread::scope(|scope| {
+        let runs = heard.each_ref().map(|sink| scope.spawn(|| bench.run(&program(1), sink, slow).0));
+        runs.map(|run| run.join().unwrap())
+    });
+    assert_eq!(ran.load(Ordering::Relaxed), 6);
+    assert_eq!(summaries.iter().map(Summary::finished).sum::<usize>(), 6);
+    assert!(summaries.iter().all(|summary| summary.finished() + summary.cached() == 6));
+}

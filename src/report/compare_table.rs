@@ -1,0 +1,175 @@
+//! The table of a `compare`: what each row reached, how it differs from the baseline, what it cost.
+
+use super::grid::{Align, Grid};
+use super::number::{count, p_value, percent, points, seconds};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// A comparison, computed by the driver.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CompareTable {
+    /// The name of the `compare`.
+    pub name: String,
+    /// What is compared: `exam.arith.accuracy`.
+    pub metric: String,
+    /// The axes whose labels name the rows.
+    pub by: Vec<String>,
+    /// The axis that repeats a row.
+    pub across: Option<String>,
+    /// The labels of the baseline row.
+    pub baseline: Vec<String>,
+    /// In the order of the sweep.
+    pub rows: Vec<CompareRow>,
+}
+
+/// One row of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CompareRow {
+    /// One label an axis of `by`.
+    pub labels: Vec<String>,
+    /// Cells of the sweep in this row: seeds, as a rule.
+    pub cells: usize,
+    /// Those without a result yet.
+    pub missing: usize,
+    /// Mean over items and cells; `None` without any result.
+    pub result: Option<Estimate>,
+    /// Against the baseline; `None` for the baseline itself, or where nothing can be paired.
+    pub versus: Option<Difference>,
+    /// Seconds of all stages behind a cell, the mean over the row's cells with a result.
+    pub seconds: f64,
+    /// Tokens trained on in those stages; `None` where no stage tells.
+    pub trained_tokens: Option<f64>,
+}
+
+/// A share with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Items times cells.
+    pub n: usize,
+    /// The mean.
+    pub mean: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// A paired difference with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Pairs of the same item.
+    pub pairs: usize,
+    /// Row minus baseline.
+    pub mean: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Two-sided, corrected over the rows of the table.
+    pub p: f64,
+    /// The test behind `p`: `mcnemar`, or `paired_bootstrap` where items were sampled several times.
+    pub method: &'static str,
+}
+
+impl CompareTable {
+    /// The table as text.
+    pub fn render(&self) -> String {
+        let baseline: Vec<_> =
+            self.by.iter().zip(&self.baseline).map(|(axis, label)| format!("{axis} {label}")).collect();
+        let title = format!("{}: {}, differences to {}", self.name, self.metric, baseline.join(", "));
+        let mut grid = Grid::new(self.columns());
+        self.rows.iter().for_each(|row| grid.row(self.cells(row)));
+        format!("{title}\n\n{}\n{}", grid.render(), self.legend())
+    }
+
+    fn columns(&self) -> Vec<(String, Align)> {
+        let heading = self.metric.rsplit('.').next().unwrap_or(&self.metric);
+        let labels = self.by.iter().map(|axis| (axis.clone(), Align::Left));
+        let numbers = [heading, "95% interval", "n", "difference", "95% interval", "p", "cost", "trained"];
+        labels.chain(numbers.map(|name| (name.to_string(), Align::Right))).collect()
+    }
+
+    fn cells(&self, row: &CompareRow) -> Vec<String> {
+        let mut cells = row.labels.clone();
+        cells.extend(match &row.result {
+            Some(result) => [percent(result.mean), interval(result.low, result.high), count(result.n as u64)],
+            None => ["not run".into(), String::new(), String::new()],
+        });
+        cells.extend(match &row.versus {
+            Some(versus) => versus.cells(),
+            None if row.labels == self.baseline => ["baseline".into(), String::new(), String::new()],
+            None => Default::default(),
+        });
+        cells.push(seconds(row.seconds));
+        cells.push(row.trained_tokens.map(|tokens| count(tokens as u64) + " tok").unwrap_or_default());
+        cells
+    }
+
+    fn legend(&self) -> String {
+        let missing: usize = self.rows.iter().map(|row| row.missing).sum();
+        let across = self.across.as_ref().map(|axis| format!(" and {axis}")).unwrap_or_default();
+        let tests = methods(self.rows.iter().filter_map(|row| row.versus.as_ref()));
+        let mut text = format!("Differences in percentage points, paired by item{across}{tests}.\n");
+        text += "A cost is the time of all stages behind a result, shared ones included.\n";
+        if missing > 0 {
+            text += &format!("{missing} of the sweep's cells have no result yet: run the file first.\n");
+        }
+        text
+    }
+}
+
+/// Which tests stand behind the p-values: `; p by …, corrected by Holm's method`.
+pub(super) fn methods<'a>(differences: impl Iterator<Item = &'a Difference>) -> String {
+    let names: BTreeSet<&str> = differences.map(|difference| difference.method).collect();
+    let name = |name: &str| match name {
+        "mcnemar" => "McNemar's exact test".to_string(),
+        "paired_bootstrap" => "paired bootstrap".to_string(),
+        other => other.to_string(),
+    };
+    let names: Vec<String> = names.into_iter().map(name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("; p by {}, corrected by Holm's method", names.join(" or "))
+}
+
+impl Difference {
+    /// Its mean, interval and p as three cells of a table.
+    pub(super) fn cells(&self) -> [String; 3] {
+        [points(self.mean), format!("[{}, {}]", points(self.low), points(self.high)), p_value(self.p)]
+    }
+}
+
+fn interval(low: f64, high: f64) -> String {
+    format!("[{}, {}]", percent(low), percent(high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(label: &str, result: Option<Estimate>, versus: Option<Difference>) -> CompareRow {
+        let missing = usize::from(result.is_none());
+        let labels = vec![label.to_string()];
+        CompareRow { labels, cells: 3, missing, result, versus, seconds: 83.0, trained_tokens: Some(1_234_567.0) }
+    }
+
+    #[test]
+    fn a_comparison_as_text() {
+        let estimate = |mean: f64| Some(Estimate { n: 1500, mean, low: mean - 0.02, high: mean + 0.02 });
+        let versus = Difference { pairs: 1500, mean: 0.125, low: 0.1, high: 0.15, p: 0.00001, method: "mcnemar" };
+        let table = CompareTable {
+            name: "which_order".into(),
+            metric: "exam.arith.accuracy".into(),
+            by: vec!["order".into()],
+            across: Some("seed".into()),
+            baseline: vec!["rl".into()],
+            rows: vec![
+                row("rl", estimate(0.425), None),
+                row("sft_rl", estimate(0.55), Some(versus)),
+                row("kd_rl", None, None),
+            ],
+        };
+        insta::assert_snapshot!(table.render(), @"");
+    }
+}

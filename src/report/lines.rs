@@ -1,0 +1,97 @@
+//! The reporter for a log file or a pipe: plain lines, progress every few seconds.
+
+use super::pace::Pace;
+use super::phrase;
+use crate::base::digest::Digest;
+use crate::base::event::{Event, Sink, StageEvent};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Seconds between two progress lines of one stage.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Writes a line when something begins, ends or goes wrong, and one every ten seconds in between.
+pub struct Lines<W> {
+    state: Mutex<State<W>>,
+    clock: Box<dyn Fn() -> Duration + Send + Sync>,
+}
+
+struct State<W> {
+    output: W,
+    running: BTreeMap<Digest, Running>,
+}
+
+struct Running {
+    pace: Pace,
+    told: Duration,
+}
+
+impl<W: Write> Lines<W> {
+    /// Lines go to `output`.
+    pub fn new(output: W) -> Self {
+        let start = Instant::now();
+        Lines::with_clock(output, move || start.elapsed())
+    }
+
+    fn with_clock(output: W, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Lines { state: Mutex::new(State { output, running: BTreeMap::new() }), clock: Box::new(clock) }
+    }
+}
+
+impl<W: Write + Send> Sink for Lines<W> {
+    fn emit(&self, event: &Event) {
+        let now = (self.clock)();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = phrase::line(event).or_else(|| state.progress(event, now));
+        state.follow(event, now);
+        if let Some(line) = line {
+            // Nobody reads on, or the disk is full: the work goes on.
+            let _ = writeln!(state.output, "{line}").and_then(|()| state.output.flush());
+        }
+    }
+}
+
+impl<W> State<W> {
+    fn follow(&mut self, event: &Event, now: Duration) {
+        match event {
+            Event::StageStarted { stage, resumed_from, .. } => {
+                let running = Running { pace: Pace::new(now, *resumed_from), told: now };
+                self.running.insert(stage.key, running);
+            }
+            Event::StageFinished { stage, .. } | Event::StageFailed { stage, .. } => {
+                self.running.remove(&stage.key);
+            }
+            _ => {}
+        }
+    }
+
+    fn progress(&mut self, event: &Event, now: Duration) -> Option<String> {
+        let Event::StageSaid { stage, said: said @ StageEvent::Progress { .. } } = event else { return None };
+        let running = self.running.get_mut(&stage.key)?;
+        running.pace.hear(said, now);
+        if now < running.told + EVERY {
+            return None;
+        }
+        running.told = now;
+        Some(phrase::of(stage, &phrase::progress(&running.pace)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::journey;
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn a_run_reads_like_a_story() {
+        let tick = AtomicU64::new(0);
+        let clock = move || Duration::from_secs(6 * tick.fetch_add(1, Ordering::Relaxed));
+        let lines = Lines::with_clock(Vec::new(), clock);
+        journey().iter().for_each(|event| lines.emit(event));
+        let text = String::from_utf8(lines.state.into_inner().unwrap().output).unwrap();
+        insta::assert_snapshot!(text, @"");
+    }
+}

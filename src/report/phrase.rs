@@ -1,0 +1,107 @@
+//! Each event as a line a person can read.
+
+use super::number::{count, metric, percent, seconds};
+use super::pace::Pace;
+use crate::base::event::{Event, StageEvent, StageRef};
+use std::collections::BTreeMap;
+
+/// The line an event deserves; `None` for those that only a bar or a log shows.
+pub fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunStarted { stages, cached, to_run, .. } => started(*stages, *cached, *to_run),
+        Event::StageCached { .. } => return None,
+        Event::StageWaiting { stage, holder } => of(stage, &format!("waits for another run: {holder}")),
+        Event::StageStarted { stage, resumed_from: Some(step), .. } => {
+            of(stage, &format!("{}resumes from step {step}", kind(stage)))
+        }
+        Event::StageStarted { stage, reason, .. } => of(stage, &format!("{}starts: {reason}", kind(stage))),
+        Event::StageSaid { stage, said } => return said_line(stage, said),
+        Event::StageFinished { stage, seconds: took, metrics, .. } => {
+            of(stage, &joined(format!("done in {}", seconds(*took)), key_metrics(metrics)))
+        }
+        Event::StageFailed { stage, message, declared_at } => failed(stage, message, declared_at.as_deref()),
+        Event::StageBlocked { stage, by } => of(stage, &format!("cannot run: it needs {}, which failed", by.name)),
+        Event::StageInterrupted { stage, saved_at: Some(step) } => {
+            of(stage, &format!("stopped after step {step}; the same command continues from there"))
+        }
+        Event::StageInterrupted { stage, saved_at: None } => of(stage, "stopped before a first state was saved"),
+        Event::RunFinished { finished: 0, failed: 0, .. } => return None,
+        Event::RunFinished { finished, cached, failed, blocked, seconds: took, .. } => {
+            finished_line([*finished, *cached, *failed, *blocked], *took)
+        }
+    })
+}
+
+/// A stage's progress: `30/94 steps  loss 0.512  3,120 tok/s  1m05s left`.
+pub fn progress(pace: &Pace) -> String {
+    let mut parts = vec![format!("{}/{} {}s", count(pace.step), count(pace.total), pace.unit)];
+    parts.extend(speed(pace));
+    parts.join("  ")
+}
+
+/// What stands beside a bar: the number to watch, tokens a second, time left.
+pub fn speed(pace: &Pace) -> Vec<String> {
+    let headline = pace.headline().map(|(name, value)| format!("{name} {}", metric(value)));
+    let rate = pace.tokens_per_second().map(|rate| format!("{} tok/s", count(rate.round() as u64)));
+    let left = pace.seconds_left().map(|left| format!("{} left", seconds(left)));
+    [headline, rate, left].into_iter().flatten().collect()
+}
+
+/// A stage's name in its column, then `text`.
+pub fn of(stage: &StageRef, text: &str) -> String {
+    format!("{:<14} {text}", stage.name)
+}
+
+/// The kind and a blank, unless the name says it already.
+fn kind(stage: &StageRef) -> String {
+    if stage.kind == stage.name { String::new() } else { format!("{} ", stage.kind) }
+}
+
+fn started(stages: usize, cached: usize, to_run: usize) -> String {
+    match to_run {
+        0 => format!("nothing to run: {stages} stages, all cached"),
+        _ => format!("{stages} stages, {cached} cached, {to_run} to run"),
+    }
+}
+
+fn finished_line([finished, cached, failed, blocked]: [usize; 4], took: f64) -> String {
+    let mut parts = vec![format!("{finished} run"), format!("{cached} cached")];
+    parts.extend((failed > 0).then(|| format!("{failed} failed")));
+    parts.extend((blocked > 0).then(|| format!("{blocked} could not run")));
+    format!("finished in {}: {}", seconds(took), parts.join(", "))
+}
+
+fn said_line(stage: &StageRef, said: &StageEvent) -> Option<String> {
+    match said {
+        StageEvent::Warning { message } => Some(of(stage, &format!("warning: {message}"))),
+        StageEvent::Facts { facts } => Some(of(stage, &named(facts.iter()).join("  "))),
+        StageEvent::Progress { .. } | StageEvent::Checkpointed { .. } => None,
+    }
+}
+
+fn failed(stage: &StageRef, message: &str, declared_at: Option<&str>) -> String {
+    let place = declared_at.map(|place| format!(", declared at {place}")).unwrap_or_default();
+    let message = message.replace('\n', "\n  ");
+    format!("error: {} `{}` failed{place}\n  {message}", stage.kind, stage.name)
+}
+
+fn joined(first: String, rest: Vec<String>) -> String {
+    std::iter::once(first).chain(rest).collect::<Vec<_>>().join("  ")
+}
+
+/// The final numbers worth a line: accuracies, rewards, losses, rows; at most four.
+fn key_metrics(metrics: &BTreeMap<String, f64>) -> Vec<String> {
+    const KEYS: [&str; 5] = ["accuracy", "reward", "loss", "rows", "trained_tokens"];
+    let rank = |name: &str| KEYS.iter().position(|key| name.rsplit('.').next() == Some(key));
+    let mut ranked: Vec<_> = metrics.iter().filter_map(|entry| Some((rank(entry.0)?, entry))).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    named(ranked.into_iter().map(|(_, entry)| entry).take(4))
+}
+
+fn named<'a>(metrics: impl Iterator<Item = (&'a String, &'a f64)>) -> Vec<String> {
+    let show = |(name, &value): (&String, &f64)| match name.ends_with("accuracy") {
+        true => format!("{name} {}", percent(value)),
+        false => format!("{name} {}", metric(value)),
+    };
+    metrics.map(show).collect()
+}

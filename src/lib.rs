@@ -17,3 +17,5 @@ pub mod eval;
 pub mod stage;
 pub mod exec;
 pub mod report;
+pub mod driver;
+pub mod cli;

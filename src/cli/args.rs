@@ -1,0 +1,217 @@
+//! The command line as types.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The build system for small reasoning models: orderings of training stages as one cached graph.
+#[derive(Debug, Parser)]
+#[command(name = "srlm", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Settings of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed; 2 the command line or a file is wrong; \
+                          3 the store or the machine is at fault; 130 interrupted, the same command continues.";
+
+/// Settings of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Where results are kept [default: $SRLM_STORE, else .srlm beside the pipeline's project]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub store: Option<PathBuf>,
+    /// Write JSON to standard output, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours and no bold text
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// A pipeline file and what to set in it.
+#[derive(Clone, Debug, Args)]
+pub struct Program {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Set a `param` of the file; EXPR is written in the language of the file: -p seeds=[1,2] -p 'base=local("dir")'
+    #[arg(short = 'p', long = "param", value_name = "NAME=EXPR", value_parser = param)]
+    pub params: Vec<(String, String)>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make what a file describes; what is in the store is not made again
+    Run(Run),
+    /// Show what `run` would do, and why, without doing it
+    Plan {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// Only what this pipeline or sweep needs; may be given more than once
+        #[arg(long, value_name = "NAME")]
+        target: Vec<String>,
+    },
+    /// Print the comparisons of a file, from the results in the store
+    Compare {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// Only this `compare`
+        #[arg(long, value_name = "NAME")]
+        target: Vec<String>,
+    },
+    /// Explain why a stage would run, or where its result comes from
+    Why {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// A pipeline, a stage, the label of a cell, or the start of a key
+        node: String,
+    },
+    /// Check a file without looking at the store
+    Check {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+    },
+    /// Show a stage's record: metrics, timings, outputs and some of its rows
+    Show {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// A pipeline, a stage, the label of a cell, or the start of a key
+        node: String,
+        /// How many rows of a dataset or of scores to show
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        samples: usize,
+    },
+    /// Write a stage's output as plain files: a model becomes a Hugging Face folder
+    Save {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// A pipeline, a stage, the label of a cell, or the start of a key
+        node: String,
+        /// The folder to make; it must not exist, or be empty
+        dir: PathBuf,
+    },
+    /// Look into the store
+    Store {
+        /// At what.
+        #[command(subcommand)]
+        command: Store,
+    },
+    /// Make a model folder with random weights in the shape of Qwen2
+    InitModel(InitModel),
+    /// Run one stage: what `run` starts, not for people
+    #[command(hide = true)]
+    Worker,
+}
+
+/// `srlm run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The file.
+    #[command(flatten)]
+    pub program: Program,
+    /// Only what this pipeline or sweep needs; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// Stages that run at the same time; each gets its share of the cores
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: u16,
+    /// After a failure, go on with what does not need the failed stage
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Seconds between two saved training states
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
+    pub checkpoint_every: f64,
+}
+
+/// `srlm store …`
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// List the records, newest last
+    Ls {
+        /// Only for its place: the store beside this file's project
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// `srlm init-model`
+#[derive(Debug, Args)]
+pub struct InitModel {
+    /// The folder to make; it must not exist, or be empty
+    pub dir: PathBuf,
+    /// A folder with tokenizer.json (and tokenizer_config.json) to go with the model
+    #[arg(long, value_name = "DIR")]
+    pub tokenizer: PathBuf,
+    /// Width of the hidden state
+    #[arg(long, default_value_t = 64)]
+    pub hidden: usize,
+    /// Decoder layers
+    #[arg(long, default_value_t = 2)]
+    pub layers: usize,
+    /// Attention heads
+    #[arg(long, default_value_t = 4)]
+    pub heads: usize,
+    /// Heads of keys and values
+    #[arg(long, default_value_t = 2)]
+    pub kv_heads: usize,
+    /// Width of the feed-forward part [default: 8/3 of hidden, rounded up to a multiple of 16]
+    #[arg(long)]
+    pub intermediate: Option<usize>,
+    /// Rows of the embedding [default: what the tokenizer needs]
+    #[arg(long)]
+    pub vocab_size: Option<usize>,
+    /// The longest sequence in tokens
+    #[arg(long, default_value_t = 2048)]
+    pub context: usize,
+    /// Seed of the random weights
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_string(), value.trim().to_string()))
+        }
+        _ => Err("NAME=EXPR is expected, such as seeds=[1,2]".into()),
+    }
+}
+
+fn positive_seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|seconds: &f64| *seconds > 0.0).ok_or_else(|| "a number above 0 is expected".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn params_split_at_the_first_sign() {
+        assert_eq!(param("base = local(\"a=b\")"), Ok(("base".into(), "local(\"a=b\")".into())));
+        assert!(param("=3").is_err() && param("x=").is_err() && param("x").is_err());
+    }
+
+    #[test]
+    fn global_options_may_stand_after_the_command() {
+        let cli = Cli::try_parse_from(["srlm", "run", "a.srlm", "--jobs", "2", "--store", "s", "--json"]).unwrap();
+        assert!(cli.global.json && cli.global.store == Some("s".into()));
+        assert!(Cli::try_parse_from(["srlm", "run", "a.srlm", "--jobs", "0"]).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! Failures in words, and the exit code each deserves.
+
+use super::exit;
+use super::output::Output;
+use crate::diag::render::{render, to_json};
+use crate::driver::{Checked, Failure};
+
+/// Tells what went wrong and returns the exit code.
+pub fn report(failure: Failure, output: Output) -> u8 {
+    match failure {
+        Failure::File(checked) => {
+            if output.json {
+                checked.diagnostics.iter().for_each(|found| output.json_line(&to_json(found, &checked.sources)));
+            } else {
+                tell_diagnostics(&checked, output);
+                output.say(&counted(&checked));
+            }
+            exit::INPUT
+        }
+        Failure::Input(message) => {
+            output.error(&message);
+            exit::INPUT
+        }
+        Failure::Machine(message) => {
+            output.error(&message);
+            exit::MACHINE
+        }
+    }
+}
+
+/// Shows the errors and warnings of a file with the lines they point at.
+pub fn tell_diagnostics(checked: &Checked, output: Output) {
+    if !checked.diagnostics.is_empty() {
+        output.say(&render(&checked.diagnostics, &checked.sources, output.colour, output.width()));
+    }
+}
+
+/// `2 errors, 1 warning`
+pub fn counted(checked: &Checked) -> String {
+    let errors = checked.diagnostics.iter().filter(|found| found.is_error()).count();
+    let warnings = checked.diagnostics.len() - errors;
+    let count = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+    [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,63 @@
+//! The command line: arguments in, one command run, an exit code out.
+
+mod args;
+mod check;
+mod compare;
+mod exit;
+mod failure;
+mod init_model;
+mod output;
+mod plan;
+mod run;
+mod save;
+mod show;
+mod signals;
+mod store;
+mod why;
+mod worker;
+
+use args::{Cli, Command, Global};
+use clap::Parser;
+use output::Output;
+use std::process::ExitCode;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => ExitCode::from(dispatch(&cli)),
+        Err(error) => {
+            // Help and version are results, the rest is not; clap knows which, and a closed pipe is no error.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { exit::INPUT } else { exit::OK })
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> u8 {
+    let output = Output::new(cli.global.json, cli.global.no_color);
+    let ended = match &cli.command {
+        Command::Run(args) => run::run(args, &cli.global, output),
+        Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
+        Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
+        Command::Why { program, node } => why::why(program, node, &cli.global, output),
+        Command::Check { program } => check::check(program, output),
+        Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
+        Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
+        Command::Store { command } => store::store(command, &cli.global, output),
+        Command::InitModel(args) => init_model::init_model(args, output),
+        Command::Worker => Ok(worker::worker()),
+    };
+    ended.unwrap_or_else(|failure| failure::report(failure, output))
+}
+
+/// Opens the file of a command and tells its warnings.
+fn open(
+    program: &args::Program,
+    global: &Global,
+    output: Output,
+) -> Result<crate::driver::Project, crate::driver::Failure> {
+    let store = crate::driver::store_root(global.store.as_deref(), Some(&program.file));
+    let project = crate::driver::open(&program.file, &program.params, store)?;
+    failure::tell_diagnostics(&project.checked, output);
+    Ok(project)
+}

@@ -1,0 +1,73 @@
+//! The only file that prints: results to standard output, everything else to standard error.
+
+use crate::base::event::Sink;
+use crate::report::jsonl::JsonLines;
+use crate::report::lines::Lines;
+use crate::report::terminal::Terminal;
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+/// Where a command's words go.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Results as JSON.
+    pub json: bool,
+    /// Colours and bold text on standard error.
+    pub colour: bool,
+}
+
+impl Output {
+    /// Colours only where a person looks on, and neither `--no-color` nor `$NO_COLOR` asks for none.
+    pub fn new(json: bool, no_colour: bool) -> Self {
+        let unwanted = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Output { json, colour: !unwanted && stderr().is_terminal() }
+    }
+
+    /// Writes a result as it is. A reader that has gone away (`| head`) is no error.
+    pub fn result(&self, text: &str) {
+        let mut output = stdout().lock();
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+
+    /// Writes a result as one line of JSON.
+    pub fn json_line(&self, value: &impl serde::Serialize) {
+        if let Ok(line) = serde_json::to_string(value) {
+            self.result(&(line + "\n"));
+        }
+    }
+
+    /// Writes the items of a JSON array, one a line.
+    pub fn json_lines(&self, values: &serde_json::Value) {
+        values.as_array().into_iter().flatten().for_each(|value| self.json_line(value));
+    }
+
+    /// Tells the user what went wrong.
+    pub fn error(&self, message: &str) {
+        let label = if self.colour { "\x1b[1;31merror\x1b[0m" } else { "error" };
+        self.say(&format!("{label}: {message}"));
+    }
+
+    /// Columns that a text on standard error may have.
+    pub fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        columns.unwrap_or(100).clamp(40, 120)
+    }
+
+    /// Tells the user something that is no result.
+    pub fn say(&self, text: &str) {
+        let mut output = stderr().lock();
+        let _ = writeln!(output, "{}", text.trim_end());
+    }
+
+    /// The listener for a run: JSON lines on standard output, bars on a terminal, else plain lines.
+    pub fn reporter(&self) -> Box<dyn Sink> {
+        if self.json {
+            return Box::new(JsonLines::new(stdout()));
+        }
+        if stderr().is_terminal() {
+            let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            return Box::new(Terminal::new(screen, self.colour));
+        }
+        Box::new(Lines::new(stderr()))
+    }
+}

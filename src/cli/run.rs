@@ -1,0 +1,53 @@
+//! `srlm run`: makes what a file describes and prints what came of it.
+
+use super::args::{Global, Run};
+use super::output::Output;
+use super::{exit, open, signals};
+use crate::driver::{self, Failure, Project, RunOptions};
+use crate::exec::Summary;
+use crate::plan::Plan;
+use crate::report::scores_table;
+
+/// Runs the file's targets. JSON is one event a line; else tables follow the work.
+pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
+    let project = open(&args.program, global, output)?;
+    let plan = driver::plan(&project, &args.target)?;
+    let options = RunOptions {
+        jobs: usize::from(args.jobs),
+        keep_going: args.keep_going,
+        checkpoint_seconds: args.checkpoint_every,
+    };
+    let stops = signals::count().map_err(|error| Failure::Machine(format!("no signal can be caught: {error}")))?;
+    let summary = driver::run(&project, &plan, options, output.reporter(), &stops)?;
+    if !output.json {
+        print_tables(&project, &plan, output)?;
+    }
+    Ok(exit_code(&summary))
+}
+
+fn print_tables(project: &Project, plan: &Plan, output: Output) -> Result<(), Failure> {
+    let scores = scores_table::render(&driver::scores(project, plan)?);
+    if !scores.is_empty() {
+        output.result(&format!("\n{scores}"));
+    }
+    let compares = project.checked.program.compares.iter().filter(|compare| planned(project, plan, &compare.of));
+    for table in driver::compare(project, &compares.map(|compare| compare.name.clone()).collect::<Vec<_>>())? {
+        output.result(&format!("\n{}", table.render()));
+    }
+    Ok(())
+}
+
+/// Whether the cells of a sweep are among the targets.
+fn planned(project: &Project, plan: &Plan, sweep: &str) -> bool {
+    let mut cells = project.graph.targets().iter().filter(|target| target.owner == sweep);
+    cells.any(|cell| plan.targets.contains(&cell.node))
+}
+
+fn exit_code(summary: &Summary) -> u8 {
+    match () {
+        () if summary.machine_failed() => exit::MACHINE,
+        () if summary.failed() > 0 => exit::STAGE_FAILED,
+        () if summary.interrupted => exit::INTERRUPTED,
+        () => exit::OK,
+    }
+}

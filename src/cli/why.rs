@@ -1,0 +1,38 @@
+//! `srlm why`: the reason for a stage's state, with what changed and where.
+
+use super::args::{Global, Program};
+use super::output::Output;
+use super::{exit, open};
+use crate::driver::{self, Failure, Why};
+
+/// Prints why a stage is cached or runs.
+pub fn why(program: &Program, node: &str, global: &Global, output: Output) -> Result<u8, Failure> {
+    let project = open(program, global, output)?;
+    let why = driver::why(&project, node)?;
+    if output.json {
+        output.json_line(&why);
+    } else {
+        output.result(&text(&why));
+    }
+    Ok(exit::OK)
+}
+
+fn text(why: &Why) -> String {
+    let status = match why.status {
+        "hit" => "is cached",
+        "resume" => "resumes",
+        "run" => "runs",
+        _ => "is not needed",
+    };
+    let mut text = format!("{} `{}` ({}) {status}: {}\n", why.kind, why.name, why.key.short(), why.reason);
+    for change in &why.changes {
+        text += &format!("  {change}\n");
+    }
+    if let Some(nearest) = &why.nearest {
+        text += &format!("compared with the record {}\n", nearest.short());
+    }
+    if !why.labels.is_empty() {
+        text += &format!("needed by {}\n", why.labels.join("; "));
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! The whole journey on one page: a file is checked, planned, run, and its results are read.
+
+mod compare;
+mod cost;
+mod disk;
+mod node;
+mod save;
+mod scores;
+
+pub use compare::compare;
+pub use disk::{DiskFiles, DiskLoader};
+pub use node::{Shown, Why, show, why};
+pub use save::{refuse_filled, save};
+pub use scores::scores;
+
+use crate::base::event::Sink;
+use crate::base::source::{Loader, SourceMap};
+use crate::diag::Diagnostic;
+use crate::exec::Summary;
+use crate::exec::local::{LocalExecutor, WorkerCommand};
+use crate::exec::run::{Settings, World, run as execute};
+use crate::lang::program::Program;
+use crate::plan::{Graph, Plan, PlanError, Resolver};
+use crate::report::fanout::Fanout;
+use crate::report::jsonl::JsonLines;
+use crate::stage;
+use crate::store::{Store, StoreError, rfc3339};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
+
+/// Why a command has no result.
+#[derive(Debug)]
+pub enum Failure {
+    /// The file, or what it includes, has errors.
+    File(Checked),
+    /// The command line asks for something that is not there.
+    Input(String),
+    /// The store or the machine is at fault.
+    Machine(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Machine(error.to_string())
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Target(error) => Failure::Input(error.to_string()),
+            PlanError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A file that was read and checked, for better or worse.
+#[derive(Debug)]
+pub struct Checked {
+    /// What it says; partial where there are errors.
+    pub program: Program,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts they point into.
+    pub sources: SourceMap,
+}
+
+/// A checked file with its graph and its store.
+pub struct Project {
+    /// The file.
+    pub checked: Checked,
+    /// Its distinct stages.
+    pub graph: Graph,
+    /// Where results are.
+    pub store: Store,
+}
+
+/// How to run: nothing here changes a result.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// Stages at the same time.
+    pub jobs: usize,
+    /// After a failure, go on with what does not need the failed stage.
+    pub keep_going: bool,
+    /// Seconds between two saved states.
+    pub checkpoint_seconds: f64,
+}
+
+/// Reads and checks a file, with `params` as the command line gives them. No store is looked at.
+///
+/// # Errors
+/// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it has errors.
+pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
+    let loader = DiskLoader::new(&home(file));
+    let entry = file.to_string_lossy();
+    loader.load(&entry).map_err(Failure::Input)?;
+    let compiled = crate::lang::compile(&entry, &loader, params, &stage::catalogue());
+    let (program, diagnostics, sources) = (compiled.program, compiled.diagnostics, compiled.sources);
+    Checked { program, diagnostics, sources }.without_errors()
+}
+
+/// Checks a file and hashes its declared inputs.
+///
+/// # Errors
+/// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
+/// store.
+pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
+    let mut checked = check(file, params)?;
+    match Graph::build(&checked.program, &DiskFiles) {
+        Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
+        Err(diagnostics) => {
+            checked.diagnostics.extend(diagnostics);
+            Err(Failure::File(checked))
+        }
+    }
+}
+
+/// What `run` would do for the targets of these names, or for all.
+///
+/// # Errors
+/// [`Failure::Input`] for an unknown name, [`Failure::Machine`] where the store cannot be read.
+pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
+    Ok(project.resolver().plan(targets)?)
+}
+
+/// Does what the plan says; `stops` counts how often the user asked to stop. A run that has something to do leaves its
+/// events in the store.
+///
+/// # Errors
+/// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
+pub fn run(
+    project: &Project,
+    plan: &Plan,
+    options: RunOptions,
+    listener: Box<dyn Sink>,
+    stops: &AtomicUsize,
+) -> Result<Summary, Failure> {
+    let run = run_id();
+    let mut sinks = vec![listener];
+    if plan.summary.cached < plan.summary.stages {
+        let path = project.store.run_log(&run)?;
+        let log = File::create(&path).map_err(|error| Failure::Machine(format!("{}: {error}", path.display())))?;
+        sinks.push(Box::new(JsonLines::new(log)));
+    }
+    let threads = (cores() / options.jobs).max(1);
+    let world = World {
+        graph: &project.graph,
+        plan,
+        store: &project.store,
+        sources: &project.checked.sources,
+        locate: &|path| DiskFiles.locate(path),
+        sink: &Fanout(sinks),
+        stops,
+    };
+    let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
+    let settings = Settings { run, jobs, threads, keep_going, checkpoint_seconds };
+    let mut executor = LocalExecutor::new(worker_command(threads)?);
+    Ok(execute(&world, &mut executor, &settings)?)
+}
+
+/// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.
+pub fn store_root(asked: Option<&Path>, file: Option<&Path>) -> PathBuf {
+    let from_environment = || std::env::var_os("SRLM_STORE").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let beside = || file.map_or_else(|| PathBuf::from("."), home).join(".srlm");
+    asked.map(Path::to_path_buf).or_else(from_environment).unwrap_or_else(beside)
+}
+
+impl Project {
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver::new(&self.graph, &self.store, &self.checked.sources)
+    }
+}
+
+impl Checked {
+    fn without_errors(self) -> Result<Checked, Failure> {
+        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(self)) } else { Ok(self) }
+    }
+}
+
+/// The project's folder: the file's own, or the one above where that is called `pipelines`.
+fn home(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    let folder = file.parent().unwrap_or(&file);
+    let above = folder.parent().filter(|_| folder.ends_with("pipelines"));
+    above.unwrap_or(folder).to_path_buf()
+}
+
+/// A name that sorts by time: `20260131T235959Z-4711`.
+fn run_id() -> String {
+    format!("{}-{}", rfc3339(SystemTime::now()).replace(['-', ':'], ""), std::process::id())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// This very program: by the kernel's link it is found even when its file was replaced since it started.
+fn worker_command(threads: usize) -> Result<WorkerCommand, Failure> {
+    let own = Path::new("/proc/self/exe");
+    let program = if own.exists() { Ok(own.to_path_buf()) } else { std::env::current_exe() };
+    let program = program.map_err(|error| Failure::Machine(format!("srlm cannot find its own program: {error}")))?;
+    Ok(WorkerCommand { program, args: vec!["worker".into()], threads })
+}

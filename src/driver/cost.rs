@@ -1,0 +1,56 @@
+//! What a result cost: the work of every stage behind it.
+
+use super::Project;
+use crate::store::{Record, StoreError};
+use std::collections::BTreeMap;
+
+/// Seconds and trained tokens of some stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Seconds of work.
+    pub seconds: f64,
+    /// Tokens trained on; `None` where no stage tells.
+    pub trained_tokens: Option<f64>,
+}
+
+/// Reads records and remembers them: comparisons ask for the same ones again and again.
+pub struct Records<'a> {
+    project: &'a Project,
+    read: BTreeMap<usize, Option<Record>>,
+}
+
+impl<'a> Records<'a> {
+    /// Knows no record yet.
+    pub fn new(project: &'a Project) -> Self {
+        Records { project, read: BTreeMap::new() }
+    }
+
+    /// The record of a stage, where there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub fn get(&mut self, node: usize) -> Result<Option<&Record>, StoreError> {
+        if !self.read.contains_key(&node) {
+            let found = self.project.store.lookup(&self.project.graph.node(node).key)?.found();
+            self.read.insert(node, found);
+        }
+        Ok(self.read.get(&node).and_then(Option::as_ref))
+    }
+
+    /// The cost of a stage and everything behind it, as far as records tell.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub fn cost_of(&mut self, node: usize) -> Result<Cost, StoreError> {
+        let mut cost = Cost::default();
+        for node in self.project.graph.closure(node) {
+            if let Some(record) = self.get(node)? {
+                cost.seconds += record.seconds;
+                if let Some(tokens) = record.metrics.get("trained_tokens") {
+                    *cost.trained_tokens.get_or_insert(0.0) += tokens;
+                }
+            }
+        }
+        Ok(cost)
+    }
+}

@@ -1,0 +1,160 @@
+//! The disk as the language and the plan see it: texts and declared inputs below one folder.
+
+use crate::base::digest::Digest;
+use crate::base::fs::at;
+use crate::base::source::Loader;
+use crate::lang::nearest::nearest;
+use crate::plan::Files;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Reads module texts below the project's folder, and nowhere else.
+pub struct DiskLoader {
+    root: PathBuf,
+}
+
+impl DiskLoader {
+    /// A loader for the project in `root`; paths count from the current folder, as the user writes them.
+    pub fn new(root: &Path) -> Self {
+        DiskLoader { root: normal(root) }
+    }
+}
+
+impl Loader for DiskLoader {
+    fn load(&self, path: &str) -> Result<String, String> {
+        if !normal(Path::new(path)).starts_with(&self.root) {
+            return Err(format!("`{path}` leads out of the project's folder {}", self.root.display()));
+        }
+        let path = Path::new(path);
+        fs::read_to_string(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(path),
+            io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
+            _ => at(path, error).to_string(),
+        })
+    }
+}
+
+/// Finds the files and folders that arguments name, and hashes their content.
+pub struct DiskFiles;
+
+impl DiskFiles {
+    /// Where a written path is on this machine.
+    ///
+    /// # Errors
+    /// A sentence with the nearest existing name where nothing is there.
+    pub fn locate(&self, written: &str) -> Result<PathBuf, String> {
+        let path = Path::new(written);
+        if !path.exists() {
+            return Err(missing(path));
+        }
+        std::path::absolute(path).map_err(|error| at(path, error).to_string())
+    }
+}
+
+impl Files for DiskFiles {
+    /// The digest of a file's bytes, or of a folder's names and bytes; names that begin with a dot are left out.
+    fn digest(&self, written: &str) -> Result<Digest, String> {
+        let path = self.locate(written)?;
+        let digest = if path.is_dir() { digest_folder(&path) } else { digest_file(&path) };
+        digest.map_err(|error| error.to_string())
+    }
+}
+
+fn digest_file(path: &Path) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(|error| at(path, error))?;
+    Ok(Digest::from_hasher(&hasher))
+}
+
+fn digest_folder(folder: &Path) -> io::Result<Digest> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(inner) = open.pop() {
+        for entry in fs::read_dir(&inner).map_err(|error| at(&inner, error))? {
+            let path = entry.map_err(|error| at(&inner, error))?.path();
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            match path.file_name() {
+                Some(last) if last.to_string_lossy().starts_with('.') => {}
+                _ if path.is_dir() => open.push(path),
+                _ => drop(files.insert(name, digest_file(&path)?.to_string())),
+            }
+        }
+    }
+    let list = files.into_iter().map(|(name, digest)| serde_json::json!([name, digest])).collect();
+    Ok(Digest::of("srlm folder v1", &serde_json::Value::Array(list)))
+}
+
+/// The path from the root, without `.` and `..`. Links are not followed: a project may well keep its modules behind one.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in std::path::absolute(path).as_deref().unwrap_or(path).components() {
+        match part {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => {}
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+/// Says that nothing is at `path`, and what is there under a similar name.
+fn missing(path: &Path) -> String {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(parent) else {
+        return format!("there is no {}: the folder {} does not exist", path.display(), parent.display());
+    };
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match nearest(&name, names.iter().map(String::as_str)) {
+        Some(similar) => format!("there is no {}; did you mean `{similar}`?", path.display()),
+        None => format!("there is no {}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::write(folder.path().join("data/train.jsonl"), "{}\n").unwrap();
+        fs::write(folder.path().join("a.srlm"), "# text").unwrap();
+        folder
+    }
+
+    #[test]
+    fn texts_stay_inside_the_project() {
+        let folder = project();
+        let loader = DiskLoader::new(folder.path());
+        let load = |name: &str| loader.load(&folder.path().join(name).to_string_lossy());
+        assert_eq!(load("data/../a.srlm").unwrap(), "# text");
+        assert!(load("../a.srlm").unwrap_err().contains("leads out"));
+        assert!(loader.load("/etc/passwd").unwrap_err().contains("leads out"));
+        assert!(load("b.srlm").unwrap_err().contains("did you mean `a.srlm`?"));
+    }
+
+    #[test]
+    fn a_missing_file_names_its_neighbour() {
+        let folder = project();
+        let digest = |name: &str| DiskFiles.digest(&folder.path().join(name).to_string_lossy());
+        assert!(digest("data/tran.jsonl").unwrap_err().ends_with("did you mean `train.jsonl`?"));
+        assert!(digest("date/train.jsonl").unwrap_err().contains("does not exist"));
+    }
+
+    #[test]
+    fn a_folder_is_its_names_and_bytes_without_hidden_ones() {
+        let folder = project();
+        let digest = |name: &str| DiskFiles.digest(&folder.path().join(name).to_string_lossy()).unwrap();
+        let before = digest("data");
+        fs::write(folder.path().join("data/.cache"), "x").unwrap();
+        assert_eq!(digest("data"), before);
+        fs::rename(folder.path().join("data/train.jsonl"), folder.path().join("data/test.jsonl")).unwrap();
+        assert_ne!(digest("data"), before);
+        assert_eq!(digest("data/test.jsonl"), Digest::of_bytes(b"{}\n"));
+    }
+}

@@ -1,0 +1,146 @@
+//! One stage by the name a person gives it: why it has its state, and what its result looks like.
+
+use super::{Failure, Project};
+use crate::base::digest::Digest;
+use crate::lang::nearest::nearest;
+use crate::plan::{Change, Node};
+use crate::store::Record;
+use crate::store::artifact::Entry;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
+/// Why a stage is cached, or runs.
+#[derive(Debug, Serialize)]
+pub struct Why {
+    /// The deep key.
+    pub key: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name the file gives it.
+    pub name: String,
+    /// The targets that need it.
+    pub labels: Vec<String>,
+    /// `hit`, `resume`, `run` or `not_needed`.
+    pub status: &'static str,
+    /// One sentence.
+    pub reason: String,
+    /// The key of the nearest earlier record, for a stage without a result.
+    pub nearest: Option<Digest>,
+    /// How the stage differs from that record.
+    pub changes: Vec<Change>,
+}
+
+/// A result.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The record.
+    pub record: Record,
+    /// The files of its output.
+    pub files: Vec<Entry>,
+    /// The first rows of a dataset or of scores.
+    pub samples: Vec<serde_json::Value>,
+}
+
+/// The one stage that `text` means: a stage's name, a pipeline, the label of a cell, or the start of a key.
+///
+/// # Errors
+/// [`Failure::Input`] where it means none, with the nearest name, or several, with all of them.
+pub(super) fn find(project: &Project, text: &str) -> Result<usize, Failure> {
+    let graph = &project.graph;
+    let found = graph.named(&spaced(text));
+    match found[..] {
+        [node] => Ok(node),
+        [] => Err(Failure::Input(unknown(project, text))),
+        _ => {
+            let lines: Vec<String> = found.iter().map(|&node| format!("  {}", describe(graph.node(node)))).collect();
+            let why = format!("`{text}` may mean several stages; name one by its key:\n{}", lines.join("\n"));
+            Err(Failure::Input(why))
+        }
+    }
+}
+
+/// Why a stage is cached, or runs.
+///
+/// # Errors
+/// [`Failure::Input`] for an unknown stage, [`Failure::Machine`] where the store cannot be read.
+pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
+    let index = find(project, text)?;
+    let resolver = project.resolver();
+    let plan = resolver.plan(&[])?;
+    let node = project.graph.node(index);
+    let step = plan.step(index).ok_or_else(|| Failure::Input(format!("nothing in the file needs `{text}`")))?;
+    let explanation = match step.status.is_cached() {
+        true => Default::default(),
+        false => resolver.explain(index)?,
+    };
+    Ok(Why {
+        key: node.key,
+        kind: node.kind.clone(),
+        name: node.name.clone(),
+        labels: node.labels.clone(),
+        status: step.status.word(),
+        reason: step.reason.clone(),
+        nearest: explanation.nearest.map(|record| record.key),
+        changes: explanation.changes,
+    })
+}
+
+/// The result of a stage, with at most `samples` of its rows.
+///
+/// # Errors
+/// [`Failure::Input`] for an unknown stage or one without a result, [`Failure::Machine`] where it cannot be read.
+pub fn show(project: &Project, text: &str, samples: usize) -> Result<Shown, Failure> {
+    let record = record(project, text)?;
+    let mut shown = Shown { files: Vec::new(), samples: Vec::new(), record };
+    for digest in shown.record.outputs.values() {
+        let artifact = project.store.artifact(digest)?;
+        let files = artifact.files();
+        shown.files.extend_from_slice(artifact.entries());
+        for path in ["data.jsonl", "items.jsonl"].iter().filter_map(|name| files.get(*name)) {
+            let failed = |error: std::io::Error| Failure::Machine(format!("{}: {error}", path.display()));
+            for line in BufReader::new(File::open(path).map_err(failed)?).lines().take(samples) {
+                let row = serde_json::from_str(&line.map_err(failed)?);
+                shown.samples.push(row.map_err(|error| failed(error.into()))?);
+            }
+        }
+    }
+    Ok(shown)
+}
+
+/// The record of the stage that `text` means.
+///
+/// # Errors
+/// As [`show`].
+pub(super) fn record(project: &Project, text: &str) -> Result<Record, Failure> {
+    let node = project.graph.node(find(project, text)?);
+    let found = project.store.lookup(&node.key)?.found();
+    found
+        .ok_or_else(|| Failure::Input(format!("`{text}` has no result yet: `srlm run` makes it, `srlm plan` says why")))
+}
+
+/// A cell's label with one blank after each comma, as labels are written.
+fn spaced(text: &str) -> String {
+    if !text.contains('[') {
+        return text.to_string();
+    }
+    text.split(',').map(str::trim).collect::<Vec<_>>().join(", ")
+}
+
+fn describe(node: &Node) -> String {
+    let labels: Vec<&str> = node.labels.iter().take(3).map(String::as_str).collect();
+    let more = if node.labels.len() > labels.len() { ", …" } else { "" };
+    format!("{}  {} `{}` for {}{more}", node.key.short(), node.kind, node.name, labels.join(", "))
+}
+
+fn unknown(project: &Project, text: &str) -> String {
+    let names = project.graph.nodes().map(|node| node.name.as_str());
+    let labels = project.graph.targets().iter().map(|target| target.label.as_str());
+    let mut known: Vec<&str> = names.chain(labels).collect();
+    known.sort_unstable();
+    known.dedup();
+    match nearest(text, known.iter().copied()) {
+        Some(similar) => format!("the file has no stage or pipeline `{text}`; did you mean `{similar}`?"),
+        None => format!("the file has no stage or pipeline `{text}`; it has {}", known.join(", ")),
+    }
+}

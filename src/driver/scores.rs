@@ -1,0 +1,86 @@
+//! The table after a run: every pipeline that ends in scores, and every comparison of the file.
+
+use super::cost::Records;
+use super::{Failure, Project};
+use crate::base::seed::Seed;
+use crate::eval::score::{self, ITEMS_FILE, ItemScore};
+use crate::eval::stats::holm;
+use crate::plan::{Plan, Target};
+use crate::report::compare_table::{Difference, Estimate};
+use crate::report::scores_table::ScoresRow;
+use crate::store::Record;
+use std::collections::BTreeMap;
+
+/// Item by item results, by benchmark.
+pub(super) type Benches = BTreeMap<String, Vec<ItemScore>>;
+
+/// A row a benchmark of each pipeline among the plan's targets that has scores.
+///
+/// # Errors
+/// [`Failure::Machine`] where a result cannot be read.
+pub fn scores(project: &Project, plan: &Plan) -> Result<Vec<ScoresRow>, Failure> {
+    let wanted = |target: &&Target| !target.is_cell && plan.targets.contains(&target.node);
+    let (mut rows, mut above) = (Vec::new(), BTreeMap::new());
+    let mut records = Records::new(project);
+    for target in project.graph.targets().iter().filter(wanted) {
+        let Some(benches) = records.get(target.node)?.map(|record| items(project, record)).transpose()? else {
+            continue;
+        };
+        let seconds = records.cost_of(target.node)?.seconds;
+        for (bench, items) in benches {
+            rows.push(row(&target.label, &bench, &items, above.get(&bench), seconds));
+            above.insert(bench, items);
+        }
+    }
+    correct_by_holm(rows.iter_mut().filter_map(|row| row.versus_above.as_mut()));
+    Ok(rows)
+}
+
+fn row(pipeline: &str, bench: &str, items: &[ItemScore], above: Option<&Vec<ItemScore>>, seconds: f64) -> ScoresRow {
+    ScoresRow {
+        pipeline: pipeline.to_string(),
+        bench: bench.to_string(),
+        accuracy: estimate(items),
+        versus_above: above.and_then(|above| difference(above, items)),
+        seconds,
+    }
+}
+
+/// The results in a scores artifact; none where the record holds something else.
+pub(super) fn items(project: &Project, record: &Record) -> Result<Benches, Failure> {
+    let Some(digest) = record.outputs.get("scores") else { return Ok(Benches::new()) };
+    let files = project.store.artifact(digest)?.files();
+    let Some(path) = files.get(ITEMS_FILE) else { return Ok(Benches::new()) };
+    let mut benches = Benches::new();
+    for item in score::read_items(path).map_err(|error| Failure::Machine(error.to_string()))? {
+        benches.entry(item.bench.clone()).or_default().push(item);
+    }
+    Ok(benches)
+}
+
+/// Accuracy with its interval: Wilson's, or the bootstrap's where items were sampled several times.
+pub(super) fn estimate(items: &[ItemScore]) -> Estimate {
+    let summary = score::summarise(&items.iter().collect::<Vec<_>>(), statistics_seed());
+    let value = |name: &str| summary.get(name).copied().unwrap_or(f64::NAN);
+    Estimate { n: items.len(), mean: value("accuracy"), low: value("accuracy_low"), high: value("accuracy_high") }
+}
+
+/// The paired difference `second` − `first`; none without a common item. Its p is not corrected yet.
+pub(super) fn difference(first: &[ItemScore], second: &[ItemScore]) -> Option<Difference> {
+    let found = score::compare(first, second, statistics_seed());
+    let method = if found.method == "mcnemar" { "mcnemar" } else { "paired_bootstrap" };
+    let (pairs, mean, low, high, p) = (found.items, found.difference, found.low, found.high, found.p_value);
+    (pairs > 0).then_some(Difference { pairs, mean, low, high, p, method })
+}
+
+/// Holm's correction over all differences of a table.
+pub(super) fn correct_by_holm<'a>(differences: impl Iterator<Item = &'a mut Difference>) {
+    let differences: Vec<&mut Difference> = differences.collect();
+    let corrected = holm(&differences.iter().map(|difference| difference.p).collect::<Vec<_>>());
+    differences.into_iter().zip(corrected).for_each(|(difference, p)| difference.p = p);
+}
+
+/// Bootstraps draw from a seed of their own: a table is the same whenever it is printed.
+fn statistics_seed() -> Seed {
+    Seed::new(0).child("statistics", 0)
+}

@@ -1,0 +1,155 @@
+//! The whole journey on the real binary: run, hit, change, share, stop, die, continue.
+
+use crate::program::Project;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+fn statuses(project: &Project, extra: &[&str]) -> BTreeMap<String, (String, String)> {
+    let arguments = [&["plan", "quick.srlm", "--json"], extra].concat();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let stages = project.srlm(&arguments).ok().objects();
+    stages.iter().map(|stage| (text(&stage["key"]), (text(&stage["kind"]), text(&stage["status"])))).collect()
+}
+
+fn started(events: &[Value]) -> Vec<String> {
+    let starts = events.iter().filter(|event| event["event"] == "stage_started");
+    starts.map(|event| event["stage"]["key"].as_str().unwrap_or_default().to_string()).collect()
+}
+
+#[test]
+fn each_distinct_stage_runs_once_and_then_never_again() {
+    let project = Project::quick();
+    let planned = statuses(&project, &[]);
+    assert!(!project.path().join(".srlm").exists(), "`plan` leaves no trace on disk");
+    assert!(planned.values().all(|(_, status)| status == "run"), "{planned:?}");
+    // 3 sources, sft and the teacher's sft, distill, grpo after each of the two, an evaluation for each of the four cells.
+    assert_eq!(planned.len(), 3 + 2 + 1 + 2 + 4, "{planned:?}");
+
+    let first = project.srlm(&["run", "quick.srlm", "--json"]).ok().objects();
+    let mut ran = started(&first);
+    ran.sort();
+    assert_eq!(ran, planned.keys().cloned().collect::<Vec<_>>(), "each distinct stage ran once");
+
+    let before = project.results();
+    let again = project.srlm(&["run", "quick.srlm", "--json"]).ok().objects();
+    assert!(started(&again).is_empty());
+    let cached = again.iter().filter(|event| event["event"] == "stage_cached").count();
+    assert!(cached > 0, "{again:?}");
+    assert_eq!(project.results(), before, "running again changes nothing");
+}
+
+#[test]
+fn a_changed_field_reruns_only_what_follows_it_and_says_why() {
+    let project = Project::quick();
+    project.srlm(&["run", "quick.srlm"]).ok();
+    let changed = statuses(&project, &["-p", "grpo_steps=3"]);
+    let to_run: Vec<&str> =
+        changed.values().filter(|(_, status)| status != "hit").map(|(kind, _)| kind.as_str()).collect();
+    let count = |kind: &str| to_run.iter().filter(|other| **other == kind).count();
+    assert_eq!((count("grpo"), count("evaluate"), to_run.len()), (2, 2, 4), "{changed:?}");
+    let plan = project.srlm(&["plan", "quick.srlm", "-p", "grpo_steps=3"]).ok().out();
+    assert!(plan.contains("budget") && plan.contains("2steps") && plan.contains("3steps"), "{plan}");
+}
+
+#[test]
+fn compare_prints_rows_with_intervals_and_differences() {
+    let project = Project::quick();
+    let missing = project.srlm(&["compare", "quick.srlm"]);
+    assert_eq!(missing.code(), Some(2), "{}", missing.err());
+    project.srlm(&["run", "quick.srlm"]).ok();
+    let table = project.srlm(&["compare", "quick.srlm"]).ok().out();
+    for row in ["untouched", "sft", "sft_rl", "sft_kd_rl"] {
+        assert!(table.contains(row), "{table}");
+    }
+}
+
+/// The results of a run that nobody disturbed.
+fn undisturbed() -> Vec<String> {
+    let project = Project::quick();
+    project.srlm(&["run", "quick.srlm"]).ok();
+    project.results()
+}
+
+#[test]
+fn killed_at_any_moment_the_same_command_finishes_with_the_same_bytes() {
+    let wanted = undisturbed();
+    let project = Project::quick();
+    let mut pause = Duration::from_millis(40);
+    for _ in 0..25 {
+        let mut child = project.start(&["run", "quick.srlm", "--checkpoint-every", "0.001"]);
+        let deadline = Instant::now() + pause;
+        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let finished = child.try_wait().unwrap().is_some();
+        // SAFETY: a signal to the process group that this test started.
+        unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
+        child.wait().unwrap();
+        if finished {
+            break;
+        }
+        // Uneven steps, so that the blow falls at another moment each time.
+        pause = pause * 4 / 3 + Duration::from_millis(7);
+    }
+    project.srlm(&["run", "quick.srlm"]).ok();
+    assert_eq!(project.results(), wanted);
+}
+
+#[test]
+fn asked_to_stop_it_saves_a_state_and_continues_to_the_same_bytes() {
+    let wanted = undisturbed();
+    let project = Project::quick();
+    let mut interrupted = 0;
+    for pause in [150, 300, 450, 700] {
+        let mut child = project.start(&["run", "quick.srlm"]);
+        std::thread::sleep(Duration::from_millis(pause));
+        // SAFETY: a signal to a child of this test.
+        unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+        interrupted += usize::from(child.wait().unwrap().code() == Some(130));
+    }
+    assert!(interrupted > 0, "no run was caught at work");
+    project.srlm(&["run", "quick.srlm"]).ok();
+    assert_eq!(project.results(), wanted);
+}
+
+#[test]
+fn the_number_of_threads_and_jobs_changes_no_byte() {
+    let wanted = undisturbed();
+    for (threads, jobs) in [("1", "1"), ("3", "2")] {
+        let project = Project::quick();
+        let output =
+            project.command(&["run", "quick.srlm", "--jobs", jobs]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(project.results(), wanted, "{threads} threads, {jobs} jobs");
+    }
+}
+
+#[test]
+fn two_runs_at_once_share_the_work() {
+    let wanted = undisturbed();
+    let project = Project::quick();
+    let mut first = project.start(&["run", "quick.srlm"]);
+    let second = project.srlm(&["run", "quick.srlm", "--json"]).ok();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(project.results(), wanted);
+    let ran = started(&second.objects()).len();
+    assert!(ran < wanted.len(), "the second run made all {ran} stages again");
+}
+
+#[test]
+fn a_saved_model_is_a_folder_that_loads_again() {
+    let project = Project::quick();
+    project.srlm(&["run", "quick.srlm"]).ok();
+    project.srlm(&["save", "quick.srlm", "warm", "model"]).ok();
+    project.write(
+        "again.srlm",
+        "let test = arith_problems { split: \"test\", items: 8, levels: [1] }\n\
+         suite exam { arith: bench(test, max_completion_length: 8tok) }\n\
+         pipeline again = local(\"model\") |> evaluate(exam)\n",
+    );
+    project.srlm(&["run", "again.srlm"]).ok();
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        assert!(project.path().join("model").join(file).is_file(), "{file}");
+    }
+}

@@ -34,7 +34,7 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub enum Failure {
     /// The file, or what it includes, has errors.
-    File(Checked),
+    File(Box<Checked>),
     /// The command line asks for something that is not there.
     Input(String),
     /// The store or the machine is at fault.
@@ -112,7 +112,7 @@ pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<
         Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
         Err(diagnostics) => {
             checked.diagnostics.extend(diagnostics);
-            Err(Failure::File(checked))
+            Err(Failure::File(Box::new(checked)))
         }
     }
 }
@@ -175,7 +175,7 @@ impl Project {
 
 impl Checked {
     fn without_errors(self) -> Result<Checked, Failure> {
-        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(self)) } else { Ok(self) }
+        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(Box::new(self))) } else { Ok(self) }
     }
 }
 

@@ -3,19 +3,19 @@
 //! `docs/architecture.md` draws the house; the modules below stand in the order of its floors.
 
 pub mod base;
-pub mod diag;
-pub mod nn;
-pub mod lang;
-pub mod store;
-pub mod model;
+pub mod cli;
 pub mod data;
+pub mod diag;
+pub mod driver;
+pub mod eval;
+pub mod exec;
+pub mod lang;
+pub mod model;
+pub mod nn;
 pub mod plan;
+pub mod report;
 pub mod reward;
 pub mod rollout;
-pub mod train;
-pub mod eval;
 pub mod stage;
-pub mod exec;
-pub mod report;
-pub mod driver;
-pub mod cli;
+pub mod store;
+pub mod train;

@@ -66,9 +66,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -104,15 +102,11 @@ impl ContentHash for serde_json::Value {
                 text.hash_content(hasher);
             }
             Value::Array(items) => {
-                hasher
-                    .update(b"l")
-                    .update(&(items.len() as u64).to_le_bytes());
+                hasher.update(b"l").update(&(items.len() as u64).to_le_bytes());
                 items.iter().for_each(|item| item.hash_content(hasher));
             }
             Value::Object(fields) => {
-                hasher
-                    .update(b"o")
-                    .update(&(fields.len() as u64).to_le_bytes());
+                hasher.update(b"o").update(&(fields.len() as u64).to_le_bytes());
                 let mut names: Vec<&String> = fields.keys().collect();
                 names.sort();
                 for name in names {
@@ -153,14 +147,8 @@ mod tests {
 
     #[test]
     fn order_of_names_is_no_content_and_everything_else_is() {
-        assert_eq!(
-            digest(json!({"a": 1, "b": 2})),
-            digest(json!({"b": 2, "a": 1}))
-        );
-        assert_ne!(
-            digest(json!({"a": 1, "b": 2})),
-            digest(json!({"a": 2, "b": 1}))
-        );
+        assert_eq!(digest(json!({"a": 1, "b": 2})), digest(json!({"b": 2, "a": 1})));
+        assert_ne!(digest(json!({"a": 1, "b": 2})), digest(json!({"a": 2, "b": 1})));
         assert_ne!(digest(json!(["ab", "c"])), digest(json!(["a", "bc"])));
         assert_ne!(digest(json!([[1], 2])), digest(json!([[1, 2]])));
         assert_eq!(digest(json!(-0.0)), digest(json!(0.0)));

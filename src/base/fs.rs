@@ -18,9 +18,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // The first error is the one to report; a leftover temporary file is never read.
         let _ = fs::remove_file(&aside);
     }
-    written
-        .and_then(|()| sync_parent(path))
-        .map_err(|error| at(path, error))
+    written.and_then(|()| sync_parent(path)).map_err(|error| at(path, error))
 }
 
 /// Creates `path` with `bytes` unless it exists; returns whether it was created.
@@ -37,9 +35,7 @@ pub fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let linked = fs::hard_link(&aside, path);
     let _ = fs::remove_file(&aside);
     match linked {
-        Ok(()) => sync_parent(path)
-            .map(|()| true)
-            .map_err(|error| at(path, error)),
+        Ok(()) => sync_parent(path).map(|()| true).map_err(|error| at(path, error)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(at(path, error)),
     }
@@ -65,10 +61,7 @@ pub fn at(path: &Path, error: io::Error) -> io::Error {
 pub fn aside(path: &Path) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let serial = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{:016x}.{serial}.tmp", process_token()))
 }
 
@@ -92,14 +85,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn publish_folder(aside: &Path, target: &Path) -> io::Result<()> {
     for entry in fs::read_dir(aside).map_err(|error| at(aside, error))? {
         let path = entry?.path();
-        File::open(&path)
-            .and_then(|file| file.sync_all())
-            .map_err(|error| at(&path, error))?;
+        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| at(&path, error))?;
     }
-    File::open(aside)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| at(aside, error))?;
-    fs::rename(aside, target)
-        .and_then(|()| sync_parent(target))
-        .map_err(|error| at(target, error))
+    File::open(aside).and_then(|folder| folder.sync_all()).map_err(|error| at(aside, error))?;
+    fs::rename(aside, target).and_then(|()| sync_parent(target)).map_err(|error| at(target, error))
 }

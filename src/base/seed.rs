@@ -90,9 +90,6 @@ mod tests {
         let mut stream = Seed::new(1).stream();
         let mut counts = [0usize; 7];
         (0..70_000).for_each(|_| counts[stream.below(7) as usize] += 1);
-        assert!(
-            counts.iter().all(|&n| (9_500..10_500).contains(&n)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&n| (9_500..10_500).contains(&n)), "{counts:?}");
     }
 }

@@ -174,6 +174,9 @@ pub struct InitModel {
     /// The longest sequence in tokens
     #[arg(long, default_value_t = 2048)]
     pub context: usize,
+    /// Standard deviation of the random matrices
+    #[arg(long, default_value_t = 0.02)]
+    pub deviation: f64,
     /// Seed of the random weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -31,6 +31,7 @@ fn shape(args: &InitModel, vocabulary: usize) -> Shape {
         intermediate: args.intermediate.unwrap_or_else(|| (args.hidden * 8 / 3).next_multiple_of(16)),
         context: args.context,
         vocab_size: args.vocab_size.unwrap_or(vocabulary),
+        deviation: args.deviation,
         seed: args.seed,
     }
 }

@@ -65,7 +65,7 @@ catalogue! {
         "The name is neither defined in this file, nor imported, nor a stage kind, a variant or a builtin function."
     UNKNOWN_FIELD "E021" "A field that does not exist."
         "The stage, variant or record has no field of this name. Fields are spelled as TRL and the papers do where \
-         those agree; `srlm doc KIND` lists them."
+         those agree."
     MISSING_FIELD "E022" "A required field is missing."
         "Fields without a default must be written."
     FIELD_TWICE "E023" "A field is written twice."
@@ -138,6 +138,11 @@ catalogue! {
         "The items of a list are counted from 0."
     NOT_SUPPORTED "E059" "Not supported yet."
         "The language has this form, but this version does not run it."
+    UNREADABLE_INPUT "E060" "A declared input cannot be read."
+        "The file or folder that a stage names is missing or unreadable. Its content is part of the stage's key, so \
+         nothing can be planned without it."
+    BROKEN_PROGRAM "E069" "A defect of srlm."
+        "The evaluated program contradicts itself. Please report it with the file that shows it."
     UNUSED "W001" "An item is never used."
         "Nothing that this file makes depends on the item. Remove it, or start its name with `_`."
 }

@@ -1,5 +1,6 @@
 //! Which stage runs next: a ready queue over a graph, depth first, so that the first result appears early.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stages that wait for others. `N` names a stage.
@@ -74,13 +75,13 @@ impl<N: Copy + Ord> Walk<N> {
         while let Some((stage, expanded)) = open.pop() {
             if expanded {
                 self.order.push(stage);
-            } else if !self.found.contains_key(&stage) {
+            } else if let Entry::Vacant(entry) = self.found.entry(stage) {
                 let inputs = needs(stage);
                 if let Some(inputs) = &inputs {
                     open.push((stage, true));
                     open.extend(inputs.iter().rev().map(|&input| (input, false)));
                 }
-                self.found.insert(stage, inputs);
+                entry.insert(inputs);
             }
         }
     }

@@ -90,3 +90,35 @@ fn watch(input: impl BufRead + Send + 'static, stop: Arc<AtomicBool>) {
         std::process::exit(1);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::tests::job;
+    use super::*;
+    use std::io::{BufReader, pipe};
+
+    #[test]
+    fn a_kind_that_is_none_is_told_in_a_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let (reader, mut writer) = pipe().unwrap();
+        writeln!(writer, "{}", serde_json::to_string(&job("warm", folder.path())).unwrap()).unwrap();
+        let mut output = Vec::new();
+        assert!(!run(BufReader::new(reader), &mut output, &Arc::default()));
+        let message: Message = serde_json::from_slice(&output).unwrap();
+        assert!(matches!(message, Message::Failed { error } if error.to_string().contains("no stage kind `test`")));
+        // The end of its input would end this process: it is the sign of a dead parent.
+        std::mem::forget(writer);
+    }
+
+    #[test]
+    fn a_stop_line_sets_the_flag() {
+        let (reader, mut writer) = pipe().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        watch(BufReader::new(reader), Arc::clone(&stop));
+        writeln!(writer, "{STOP_LINE}").unwrap();
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        std::mem::forget(writer);
+    }
+}

@@ -156,7 +156,7 @@ impl<'a> Scanner<'a> {
         let rest = self.text[self.at..].trim_start();
         let names_something = rest.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_' || next == '"');
         let outermost = self.slices.last().is_none_or(|slice| self.column(start) <= self.column(slice.start));
-        names_something && (self.stack.is_empty() || (self.first_on_line(start) && outermost))
+        self.stack.is_empty() || (names_something && outermost && self.first_on_line(start))
     }
 
     fn let_in_block(&self, start: usize) -> bool {

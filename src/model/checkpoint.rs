@@ -138,7 +138,7 @@ mod tests {
     fn saved() -> (tempfile::TempDir, BTreeMap<String, PathBuf>, Weights) {
         let folder = tempfile::tempdir().unwrap();
         let config = ModelConfig::parse(&small(json!({"tie_word_embeddings": false})).to_string()).unwrap();
-        let weights = random_weights(&config, Seed::new(1)).unwrap();
+        let weights = random_weights(&config, 0.02, Seed::new(1)).unwrap();
         save(folder.path(), &config, &weights).unwrap();
         let files = [CONFIG, WEIGHTS].map(|name| (name.to_string(), folder.path().join(name)));
         (folder, files.into(), weights)

@@ -155,7 +155,9 @@ impl ModelConfig {
             )));
         }
         if self.head_dim.is_none() && !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(ModelError::config("hidden_size is no multiple of num_attention_heads, and head_dim is missing"));
+            return Err(ModelError::config(
+                "hidden_size is no multiple of num_attention_heads, and head_dim is missing",
+            ));
         }
         match self.head_width() % 2 {
             0 => Ok(()),
@@ -170,7 +172,9 @@ impl ModelConfig {
         let kind = self.rope_parameters.as_ref().and_then(|rope| rope.get("rope_type")).and_then(Value::as_str);
         match kind {
             None | Some("default") => {}
-            Some(other) => return Err(ModelError::config(format!("rope_type `{other}` is not supported, only default"))),
+            Some(other) => {
+                return Err(ModelError::config(format!("rope_type `{other}` is not supported, only default")));
+            }
         }
         match self.theta() {
             theta if theta.is_finite() && theta > 0.0 => Ok(()),
@@ -185,7 +189,8 @@ impl ModelConfig {
     /// Qwen2 names a window without using it; only `use_sliding_window` or a layer of that type means it.
     fn slides(&self) -> bool {
         let layers = self.other.get("layer_types").and_then(Value::as_array);
-        self.flag("use_sliding_window") || layers.is_some_and(|layers| layers.iter().any(|kind| kind == "sliding_attention"))
+        self.flag("use_sliding_window")
+            || layers.is_some_and(|layers| layers.iter().any(|kind| kind == "sliding_attention"))
     }
 }
 

@@ -4,7 +4,7 @@ use super::key;
 use crate::base::digest::Digest;
 use crate::base::kind::Kind;
 use crate::base::source::Span;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, codes};
 use crate::lang::program::{Program, StageCall};
 use crate::lang::value::{NodeId, Value, fields_to_json};
 use petgraph::Direction;
@@ -12,11 +12,6 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, Reversed};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
-
-/// The code of a diagnostic about a declared input that cannot be read.
-pub const UNREADABLE_INPUT: &str = "E060";
-/// The code of a diagnostic about a program that breaks its own promises: a defect of srlm.
-pub const BROKEN_PROGRAM: &str = "E069";
 
 /// The content of declared input files: the disk in the driver, a map in tests.
 pub trait Files {
@@ -340,7 +335,7 @@ fn unreadable(call: &StageCall, path: &str, message: &str) -> Diagnostic {
     let names_it = |name: &str| call.args.iter().any(|(field, value)| field == name && mentions(value, path));
     let field = call.field_spans.iter().find(|(name, _)| names_it(name));
     let span = field.map_or(call.span, |(_, span)| *span);
-    Diagnostic::error(UNREADABLE_INPUT, format!("`{path}` cannot be read"), span, message)
+    Diagnostic::error(codes::UNREADABLE_INPUT, format!("`{path}` cannot be read"), span, message)
 }
 
 fn mentions(value: &Value, path: &str) -> bool {
@@ -349,5 +344,5 @@ fn mentions(value: &Value, path: &str) -> bool {
 
 fn broken(span: Span, what: &str) -> Diagnostic {
     let message = format!("srlm made a broken program: {what}; please report this");
-    Diagnostic::error(BROKEN_PROGRAM, message, span, "made from this")
+    Diagnostic::error(codes::BROKEN_PROGRAM, message, span, "made from this")
 }

@@ -236,7 +236,7 @@ fn a_missing_file_is_told_once_at_its_field() {
     program.calls[1].args[0].1 = Value::Path("train.missing".into());
     let errors = Graph::build(&program, &Contents).expect_err("a file is missing");
     assert_eq!(errors.len(), 1);
-    assert_eq!((errors[0].code, errors[0].labels[0].span), (graph::UNREADABLE_INPUT, span_of("sft")));
+    assert_eq!((errors[0].code, errors[0].labels[0].span), (crate::diag::codes::UNREADABLE_INPUT, span_of("sft")));
     assert!(errors[0].message.contains("train.missing") && errors[0].labels[0].text == "no such file");
 }
 

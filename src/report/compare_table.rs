@@ -100,8 +100,8 @@ impl CompareTable {
             None if row.labels == self.baseline => ["baseline".into(), String::new(), String::new()],
             None => Default::default(),
         });
-        cells.push(seconds(row.seconds));
-        cells.push(row.trained_tokens.map(|tokens| count(tokens as u64) + " tok").unwrap_or_default());
+        let tokens = row.trained_tokens.map(|tokens| count(tokens as u64) + " tok").unwrap_or_default();
+        cells.extend(if row.result.is_some() { [seconds(row.seconds), tokens] } else { Default::default() });
         cells
     }
 
@@ -112,7 +112,7 @@ impl CompareTable {
         let mut text = format!("Differences in percentage points, paired by item{across}{tests}.\n");
         text += "A cost is the time of all stages behind a result, shared ones included.\n";
         if missing > 0 {
-            text += &format!("{missing} of the sweep's cells have no result yet: run the file first.\n");
+            text += &format!("Cells of the sweep without a result yet: {missing}. Run the file to make them.\n");
         }
         text
     }
@@ -170,6 +170,17 @@ mod tests {
                 row("kd_rl", None, None),
             ],
         };
-        insta::assert_snapshot!(table.render(), @"");
+        insta::assert_snapshot!(table.render(), @r"
+        which_order: exam.arith.accuracy, differences to order rl
+
+        order   accuracy    95% interval      n  difference    95% interval        p    cost        trained
+        rl         42.5%  [40.5%, 44.5%]  1,500    baseline                           83.0 s  1,234,567 tok
+        sft_rl     55.0%  [53.0%, 57.0%]  1,500       +12.5  [+10.0, +15.0]  p<0.001  83.0 s  1,234,567 tok
+        kd_rl    not run
+
+        Differences in percentage points, paired by item and seed; p by McNemar's exact test, corrected by Holm's method.
+        A cost is the time of all stages behind a result, shared ones included.
+        Cells of the sweep without a result yet: 1. Run the file to make them.
+        ");
     }
 }

@@ -92,6 +92,20 @@ mod tests {
         let lines = Lines::with_clock(Vec::new(), clock);
         journey().iter().for_each(|event| lines.emit(event));
         let text = String::from_utf8(lines.state.into_inner().unwrap().output).unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        5 stages, 1 cached, 4 to run
+        warm           sft starts: no record
+        warm           rows_dropped 2  rows_read 7,473
+        warm           10/60 steps  loss 0.100  500 tok/s  60.0 s left
+        warm           done in 12.3 s  loss 0.0500
+        mimic          waits for another run: pid 7 on box, for 3 s
+        reason         grpo resumes from step 40
+        error: grpo `reason` failed, declared at a.srlm:7:1
+          the loss is not finite at step 3:
+          lower learning_rate
+        exam           cannot run: it needs reason, which failed
+        mimic          stopped after step 7; the same command continues from there
+        finished in 83.0 s: 1 run, 1 cached, 1 failed, 1 could not run
+        ");
     }
 }

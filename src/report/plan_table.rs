@@ -5,7 +5,8 @@ use crate::plan::{Graph, Plan, Status, Step};
 
 /// One line a stage in the plan's order, then the totals: "13 cells, 37 stage uses, 34 stages, 12 cached, 22 to run".
 pub fn render(graph: &Graph, plan: &Plan) -> String {
-    let mut grid = Grid::new(["stage", "kind", "key", "", "result of", "why"].map(|name| (name.to_string(), Align::Left)));
+    let mut grid =
+        Grid::new(["stage", "kind", "key", "", "result of", "why"].map(|name| (name.to_string(), Align::Left)));
     for step in &plan.steps {
         let node = graph.node(step.node);
         let key = node.key.short();

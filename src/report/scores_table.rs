@@ -58,7 +58,13 @@ mod tests {
         };
         let versus = Difference { pairs: 500, mean: 0.122, low: 0.08, high: 0.16, p: 0.0004, method: "mcnemar" };
         let rows = [row("sft_only", 0.512, None, 31.0), row("sft_then_rl", 0.634, Some(versus), 148.0)];
-        insta::assert_snapshot!(render(&rows), @"");
+        insta::assert_snapshot!(render(&rows), @r"
+        pipeline     bench  accuracy    95% interval  items  to row above   95% interval        p    cost
+        sft_only     arith     51.2%  [47.2%, 55.2%]    500                                        31.0 s
+        sft_then_rl  arith     63.4%  [59.4%, 67.4%]    500         +12.2  [+8.0, +16.0]  p<0.001   2m28s
+
+        Differences in percentage points, paired by item; p by McNemar's exact test, corrected by Holm's method.
+        ");
         assert_eq!(render(&[]), "");
     }
 }

@@ -11,7 +11,7 @@ fn model() -> Decoder {
             "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 61, "max_position_embeddings": 40}"#,
     );
     let config = config.unwrap();
-    let mut weights = random_weights(&config, Seed::new(3)).unwrap();
+    let mut weights = random_weights(&config, 0.02, Seed::new(3)).unwrap();
     // Fresh weights give flat distributions; these give peaked ones.
     weights.values_mut().filter(|w| w.rank() == 2).for_each(|w| *w = (&*w * 12.0).unwrap());
     Decoder::trainable(&config, &weights).unwrap().0

@@ -5,7 +5,7 @@ use super::dataset;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
-use crate::data::arith::{LEVELS, Problem, Split, problems};
+use crate::data::arith::{Problem, Split, problems};
 use crate::data::row::Row;
 use crate::lang::signature::Signature;
 use std::ops::RangeInclusive;
@@ -21,7 +21,9 @@ arguments! {
         /// How many problems, all different.
         items: usize = 1000, range 1 ..= 1e6;
         /// Levels of difficulty, neighbours without a gap: the number of arithmetic steps to the answer.
-        levels: Vec<u64> = LEVELS.map(u64::from).collect(), range 1 ..= 9;
+        levels: Vec<u64> = vec![1, 2, 3], range 1 ..= 4;
+        /// Solutions that always show their steps; else the longer a problem, the oftener they are left out.
+        worked: bool = false;
         /// Root of the choice of problems.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
     }
@@ -58,8 +60,9 @@ impl Stage for ArithProblems {
             SplitArg::Train => Split::Train,
             SplitArg::Test => Split::Test,
         };
-        let problems = problems(split, args.items, span(&args.levels)?, Seed::new(args.seed)).map_err(StageError::input)?;
-        let rows: Vec<Row> = problems.into_iter().map(row).collect();
+        let problems =
+            problems(split, args.items, span(&args.levels)?, Seed::new(args.seed)).map_err(StageError::input)?;
+        let rows: Vec<Row> = problems.into_iter().map(|problem| row(problem, args.worked)).collect();
         dataset::write(context, &rows)?;
         Ok(Metrics::from([("rows".to_string(), rows.len() as f64)]))
     }
@@ -74,8 +77,9 @@ fn span(levels: &[u64]) -> Result<RangeInclusive<u8>, StageError> {
     }
 }
 
-fn row(problem: Problem) -> Row {
-    let mut row = Row::new(problem.question, Some(problem.solution), Some(problem.answer));
+fn row(problem: Problem, worked: bool) -> Row {
+    let solution = if worked { problem.worked } else { problem.solution };
+    let mut row = Row::new(problem.question, Some(solution), Some(problem.answer));
     row.id = problem.id;
     row.with_meta("level", problem.level)
 }

@@ -20,7 +20,7 @@ arguments! {
     /// The fields of `init_model`.
     pub struct InitModelArgs {
         /// Decoder layers.
-        layers: usize = 4, aliases ["num_hidden_layers"], range 1 ..= 1024;
+        layers: usize = 2, aliases ["num_hidden_layers"], range 1 ..= 1024;
         /// Width of the residual stream.
         hidden: usize = 128, aliases ["hidden_size"], range 8 ..= 65536;
         /// Attention heads; they divide `hidden`.
@@ -33,6 +33,8 @@ arguments! {
         vocab: usize = 512, aliases ["vocab_size"], range 270 ..= 65536;
         /// The longest sequence in tokens.
         context: usize = 512, aliases ["max_position_embeddings"], range 16 ..= 1e6;
+        /// Standard deviation of the random matrices.
+        deviation: f64 = 0.02, aliases ["initializer_range"], range 0 ..= 1;
         /// Root of the weights.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
     }
@@ -70,6 +72,7 @@ impl InitModelArgs {
             intermediate: self.intermediate,
             context: self.context,
             vocab_size,
+            deviation: self.deviation,
             seed: self.seed,
         }
     }
@@ -77,7 +80,8 @@ impl InitModelArgs {
 
 /// A tokenizer for the problems of [`arith`]: the same bytes for the same size, whatever the model.
 fn built_in_tokenizer(vocab_size: usize) -> Result<TokenizerFiles, StageError> {
-    let problems = arith::problems(arith::Split::Train, 4000, arith::LEVELS, Seed::new(0)).map_err(StageError::input)?;
+    let problems =
+        arith::problems(arith::Split::Train, 4000, arith::LEVELS, Seed::new(0)).map_err(StageError::input)?;
     let texts = problems.iter().flat_map(|problem| [problem.question.as_str(), problem.solution.as_str()]);
     Ok(train_tokenizer(texts, vocab_size, &["<think>", "</think>"])?)
 }
@@ -99,6 +103,8 @@ pub struct Shape {
     pub context: usize,
     /// Rows of the embedding.
     pub vocab_size: usize,
+    /// Standard deviation of the random matrices.
+    pub deviation: f64,
     /// Root of the weights.
     pub seed: u64,
 }
@@ -113,7 +119,7 @@ impl Shape {
         let tokenizer = Tokenizer::from_folder(folder)?;
         tokenizer.check_fits(self.vocab_size)?;
         let config = ModelConfig::parse(&self.config(&tokenizer)?.to_string())?;
-        let weights = random_weights(&config, Seed::new(self.seed).child("weights", 0))?;
+        let weights = random_weights(&config, self.deviation, Seed::new(self.seed).child("weights", 0))?;
         checkpoint::save(folder, &config, &weights)?;
         let generation = json!({ "eos_token_id": tokenizer.eos_id()?, "pad_token_id": tokenizer.pad_id() });
         write_atomic(&folder.join("generation_config.json"), format!("{generation:#}\n").as_bytes())?;
@@ -132,6 +138,7 @@ impl Shape {
             "num_key_value_heads": self.kv_heads,
             "max_position_embeddings": self.context,
             "hidden_act": "silu",
+            "initializer_range": self.deviation,
             "rms_norm_eps": 1e-6,
             "rope_theta": 10000.0,
             "tie_word_embeddings": true,

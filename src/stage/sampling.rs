@@ -99,7 +99,8 @@ pub fn complete(
         }
         !context.should_stop()
     })?;
-    let finish = |(at, completion): (usize, &Completion)| finish(model, &tasks[at / samples].row, at % samples, completion);
+    let finish =
+        |(at, completion): (usize, &Completion)| finish(model, &tasks[at / samples].row, at % samples, completion);
     completions.par_iter().enumerate().map(finish).collect()
 }
 

@@ -63,7 +63,7 @@ fn add_stream(
     let gradient = Tensor::from_vec(gradient, student.shape(), student.device())?;
     // Linear in the logits with the divergence's own gradient as the factor: the tape carries it on exactly.
     let loss = ((student * gradient)?.sum_all()? * (1.0 / tokens))?;
-    learner.add_gradient(&loss)?;
+    learner.add_gradient(&loss, stream.rows.len())?;
     Ok(value / tokens)
 }
 

@@ -131,6 +131,7 @@ pub fn train(
         };
         last = trainer.learn(&mut learner, &rollouts)?;
     }
+    last.insert("trained_tokens".to_string(), learner.trained_tokens());
     Ok((learner.into_params(), last))
 }
 
@@ -140,7 +141,10 @@ impl Trainer<'_> {
         let seed = self.settings.seed.child("rollout", step);
         let group = self.settings.num_generations;
         let prompts: Vec<Prompt> = (0..chosen.len() * group)
-            .map(|at| Prompt { ids: self.tasks[chosen[at / group]].prompt.clone(), seed: seed.child("sample", at as u64) })
+            .map(|at| Prompt {
+                ids: self.tasks[chosen[at / group]].prompt.clone(),
+                seed: seed.child("sample", at as u64),
+            })
             .collect();
         let completions = rollout::generate(
             decoder,
@@ -155,7 +159,8 @@ impl Trainer<'_> {
 
     fn score(&self, task: &Task, completion: Completion) -> Result<Rollout, TrainError> {
         let truncated = completion.stop == Stop::Length;
-        let text = self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
+        let text =
+            self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
         let score = self.settings.reward.evaluate(&task.row, &text);
         let reward = if truncated && self.settings.overlong == Overlong::Zero { Some(0.0) } else { score.total };
         let mut ids = task.prompt.clone();
@@ -240,7 +245,7 @@ impl Trainer<'_> {
             from = to;
         }
         let gradient = Tensor::from_vec(gradient, log_probs.shape(), log_probs.device())?;
-        learner.add_gradient(&(log_probs * gradient)?.sum_all()?)
+        learner.add_gradient(&(log_probs * gradient)?.sum_all()?, stream.rows.len())
     }
 
     /// Keeps the reference's log-probabilities of a stream, once a rollout batch.

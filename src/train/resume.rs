@@ -65,7 +65,11 @@ impl<'a> States<'a> {
     ///
     /// # Errors
     /// [`TrainError::Interrupted`] where a stop was asked for; [`TrainError::Io`] where the state cannot be written.
-    pub fn checkpoint(&mut self, step: u64, tensors: impl FnOnce() -> Result<Tensors, TrainError>) -> Result<(), TrainError> {
+    pub fn checkpoint(
+        &mut self,
+        step: u64,
+        tensors: impl FnOnce() -> Result<Tensors, TrainError>,
+    ) -> Result<(), TrainError> {
         let stop = self.watch.should_stop();
         if stop || self.last_saved.elapsed() >= Duration::from_secs_f64(self.watch.checkpoint_seconds) {
             self.save(step, &tensors()?)?;
@@ -91,7 +95,8 @@ impl<'a> States<'a> {
     /// Complete states, oldest first; folders still being written have other names.
     fn folders(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.watch.states).into_iter().flatten().flatten();
-        let is_state = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
+        let is_state =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
         let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_state).collect();
         folders.sort();
         folders

@@ -75,6 +75,7 @@ pub fn run_epochs(
         let applied = learner.apply(loss)?;
         last = report(watch, &learner, &batch, loss, applied);
     }
+    last.insert("trained_tokens".to_string(), learner.trained_tokens());
     Ok((learner.into_params(), last))
 }
 
@@ -98,11 +99,17 @@ fn add_gradients(learner: &mut Learner, batch: &[&Example], packing: bool) -> Re
 fn add_stream(learner: &mut Learner, stream: &Stream, tokens: f64) -> Result<f64, TrainError> {
     let (log_probs, _) = stream.log_probs(&learner.decoder, 1.0)?;
     let loss = (log_probs.sum_all()? * (-1.0 / tokens))?;
-    learner.add_gradient(&loss)?;
+    learner.add_gradient(&loss, stream.rows.len())?;
     Ok(f64::from(loss.to_scalar::<f32>()?))
 }
 
-fn report(watch: &Watch<'_>, learner: &Learner, batch: &[&Example], loss: f64, applied: Applied) -> BTreeMap<String, f64> {
+fn report(
+    watch: &Watch<'_>,
+    learner: &Learner,
+    batch: &[&Example],
+    loss: f64,
+    applied: Applied,
+) -> BTreeMap<String, f64> {
     let tokens = batch.iter().map(|example| example.ids.len()).sum();
     let metrics = [("loss", loss), ("grad_norm", applied.grad_norm), ("learning_rate", applied.learning_rate)];
     watch.progress(learner.steps(), learner.total(), "step", tokens, &metrics);

@@ -8,6 +8,8 @@ use candle_core::{Device, Tensor};
 
 /// AdamW's own count: it falls behind the learner's where batches taught nothing.
 const ADAMW_STEPS: &str = "adamw.steps";
+/// Trained tokens so far, for the record.
+const TRAINED_TOKENS: &str = "trained_tokens";
 
 /// What an optimiser needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,7 @@ pub struct Learner {
     schedule: Schedule,
     max_grad_norm: f64,
     steps: u64,
+    trained_tokens: f64,
     gradients_checked: bool,
 }
 
@@ -53,6 +56,7 @@ impl Learner {
             schedule: Schedule { total, ..settings.schedule },
             max_grad_norm: settings.max_grad_norm,
             steps: 0,
+            trained_tokens: 0.0,
             gradients_checked: false,
         }
     }
@@ -72,11 +76,17 @@ impl Learner {
         &self.params
     }
 
-    /// Adds the gradient of a stream's summand of the loss.
+    /// Tokens that carried loss, over all steps so far.
+    pub fn trained_tokens(&self) -> f64 {
+        self.trained_tokens
+    }
+
+    /// Adds the gradient of a stream's summand of the loss over `tokens` tokens.
     ///
     /// # Errors
     /// What the tensor library says.
-    pub fn add_gradient(&mut self, loss: &Tensor) -> Result<(), TrainError> {
+    pub fn add_gradient(&mut self, loss: &Tensor, tokens: usize) -> Result<(), TrainError> {
+        self.trained_tokens += tokens as f64;
         Ok(self.gradients.accumulate(&self.params, loss)?)
     }
 
@@ -127,6 +137,7 @@ impl Learner {
         let moments = self.optimiser.state()?.into_iter().map(|(name, value)| (format!("adamw.{name}"), value));
         let mut tensors: Tensors = weights.chain(moments).collect();
         tensors.insert(ADAMW_STEPS.to_string(), Tensor::new(&[self.optimiser.steps() as u32], &Device::Cpu)?);
+        tensors.insert(TRAINED_TOKENS.to_string(), Tensor::new(&[self.trained_tokens], &Device::Cpu)?);
         Ok(tensors)
     }
 
@@ -140,6 +151,9 @@ impl Learner {
         let steps = find("adamw")("steps").map_or(Ok(state.step), |steps| Ok(u64::from(steps.to_vec1::<u32>()?[0])));
         self.optimiser.restore(steps.map_err(TrainError::Tensor)?, find("adamw"))?;
         self.steps = state.step;
+        if let Some(tokens) = state.tensors.get(TRAINED_TOKENS) {
+            self.trained_tokens = tokens.to_vec1::<f64>()?[0];
+        }
         Ok(())
     }
 }

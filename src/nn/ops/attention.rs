@@ -193,14 +193,7 @@ impl ForwardTask<'_> {
             hidden.fill(0.0);
         }
         let values = s.head(self.v, s.kv_heads, kv_head, block.start, block.to);
-        product_into(
-            &mut scratch.output,
-            Matrix::new(&scratch.scores, rows, columns),
-            values,
-            rows,
-            s.head_dim,
-            1.0,
-        );
+        product_into(&mut scratch.output, Matrix::new(&scratch.scores, rows, columns), values, rows, s.head_dim, 1.0);
         for (row, output) in scratch.output.chunks_exact_mut(s.head_dim).enumerate() {
             scale(output, 1.0 / sums[row]);
             // SAFETY: each (head, row) belongs to one task.

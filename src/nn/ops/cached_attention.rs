@@ -162,10 +162,11 @@ impl Attend<'_> {
     fn forward(&self, q: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
         let width = self.heads * self.sizes.head_dim;
         let mut y = vec![0.0; q.len()];
-        y.par_chunks_mut(width).zip(q.par_chunks(width)).enumerate().with_min_len(2).for_each_init(
-            Vec::new,
-            |scores, (token, (y, q))| self.token(token, q, keys, values, scores, y),
-        );
+        y.par_chunks_mut(width)
+            .zip(q.par_chunks(width))
+            .enumerate()
+            .with_min_len(2)
+            .for_each_init(Vec::new, |scores, (token, (y, q))| self.token(token, q, keys, values, scores, y));
         y
     }
 }

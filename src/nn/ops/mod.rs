@@ -15,9 +15,9 @@ mod rope;
 mod simd;
 mod slices;
 mod swiglu;
-pub(crate) mod vector;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod vector;
 
 pub use attention::attention;
 pub use cached_attention::{CachedTokens, attend_cached, copy_slot, write_cache};

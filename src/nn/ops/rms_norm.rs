@@ -59,9 +59,7 @@ impl RmsNorm {
     fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
         let span = rows_per_task(weight.len()) * weight.len();
         let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(span)
-            .zip(x.par_chunks(span))
-            .for_each(|(y, x)| forward_rows(x, weight, self.epsilon, y));
+        y.par_chunks_mut(span).zip(x.par_chunks(span)).for_each(|(y, x)| forward_rows(x, weight, self.epsilon, y));
         y
     }
 

@@ -20,9 +20,8 @@ impl RopeTable {
         let half = head_dim / 2;
         let inverse = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
         let frequencies: Vec<f32> = (0..half).map(inverse).collect();
-        let angles: Vec<f64> = (0..positions)
-            .flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f)))
-            .collect();
+        let angles: Vec<f64> =
+            (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f))).collect();
         let cosines = angles.iter().map(|a| a.cos() as f32).collect();
         let sines = angles.iter().map(|a| a.sin() as f32).collect();
         RopeTable { half, positions, cosines, sines }
@@ -99,13 +98,13 @@ impl Rope {
         }
         let rows = rows_per_task(width);
         let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(rows * width)
-            .zip(x.par_chunks(rows * width).zip(self.positions.par_chunks(rows)))
-            .for_each(|(y, (x, positions))| {
+        y.par_chunks_mut(rows * width).zip(x.par_chunks(rows * width).zip(self.positions.par_chunks(rows))).for_each(
+            |(y, (x, positions))| {
                 for ((y, x), &position) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(positions) {
                     self.rotate_token(position as usize, x, y);
                 }
-            });
+            },
+        );
         y
     }
 }

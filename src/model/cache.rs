@@ -4,6 +4,9 @@ use crate::model::ModelConfig;
 use crate::nn::ops;
 use candle_core::{DType, Device, Result, Tensor};
 
+/// Positions are kept in multiples of this, so that attention meets whole vectors only.
+const ALIGNMENT: usize = 64;
+
 /// Room for some sequences, each in a slot of its own.
 #[derive(Debug)]
 pub struct KvCache {
@@ -20,9 +23,10 @@ impl KvCache {
     /// Where the device has no room.
     pub fn new(config: &ModelConfig, slots: usize, capacity: usize, device: &Device) -> Result<Self> {
         let (kv_heads, width) = (config.kv_heads(), config.head_width());
+        let rows = capacity.next_multiple_of(ALIGNMENT);
         let layer = |_| {
-            let keys = Tensor::zeros((slots, kv_heads, width, capacity), DType::F32, device)?;
-            let values = Tensor::zeros((slots, kv_heads, capacity, width), DType::F32, device)?;
+            let keys = Tensor::zeros((slots, kv_heads, width, rows), DType::F32, device)?;
+            let values = Tensor::zeros((slots, kv_heads, rows, width), DType::F32, device)?;
             Ok((keys, values))
         };
         let layers = (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?;

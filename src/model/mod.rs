@@ -8,6 +8,8 @@ mod error;
 mod init;
 mod llama;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod parity;
 mod qwen2;
 mod weights;

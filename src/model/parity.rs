@@ -168,3 +168,23 @@ fn a_snapshot_stays_and_a_detached_view_follows() {
     assert_ne!(values(&after), before);
     assert_eq!(values(&after), values(&model.forward(&fixture.ids, &fixture.segments).unwrap()));
 }
+
+/// See `tests/parity/saved_folder.py`, which makes the reference.
+#[test]
+fn a_folder_of_the_users_equals_pytorch() {
+    let Some(folder) = std::env::var_os("SRLM_PARITY").map(PathBuf::from) else {
+        eprintln!("skipped: SRLM_PARITY names no folder");
+        return;
+    };
+    let names = [checkpoint::CONFIG, checkpoint::WEIGHTS];
+    let files: BTreeMap<_, _> = names.map(|name| (name.to_string(), folder.join(name))).into();
+    let (config, weights) = checkpoint::load(&files).unwrap();
+    let reference = candle_core::safetensors::load(folder.join("reference.safetensors"), &Device::Cpu).unwrap();
+    let ids = integers(&reference["input_ids"]);
+    let model = Decoder::frozen(&config, &weights).unwrap();
+    let logits = model.logits(&model.forward(&ids, &[0, ids.len()]).unwrap()).unwrap();
+    let error = (logits - &reference["logits"]).unwrap().abs().unwrap().max_all().unwrap();
+    let error = error.to_scalar::<f32>().unwrap();
+    eprintln!("{}: logits differ by at most {error:e} from transformers", folder.display());
+    assert!(error < 1e-4, "{error}");
+}

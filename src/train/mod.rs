@@ -9,4 +9,6 @@ pub mod resume;
 pub mod sft;
 pub mod step;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod watch;

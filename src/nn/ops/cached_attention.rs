@@ -106,22 +106,51 @@ struct Attend<'a> {
     tokens: &'a CachedTokens,
 }
 
+/// Positions whose scores are summed side by side: four AVX-512 registers.
+const POSITIONS: usize = 64;
+/// Values of a head that are summed side by side: two registers.
+const VALUES: usize = 32;
+
+/// Σ_d q[d] · keys[d, start + i] for i below [`POSITIONS`]; rows of `keys` are `capacity` long.
+#[inline(always)]
+fn scores_block(q: &[f32], keys: &[f32], capacity: usize, start: usize) -> [f32; POSITIONS] {
+    let mut sums = [0.0f32; POSITIONS];
+    for (&q, row) in q.iter().zip(keys.chunks_exact(capacity)) {
+        let Some(row) = row[start..].first_chunk::<POSITIONS>() else { break };
+        for i in 0..POSITIONS {
+            sums[i] += q * row[i];
+        }
+    }
+    sums
+}
+
+/// Σ_p weights[p] · values[p, start + i] for i below [`VALUES`]; rows of `values` are `width` long.
+#[inline(always)]
+fn mix_block(weights: &[f32], values: &[f32], width: usize, start: usize) -> [f32; VALUES] {
+    let mut sums = [0.0f32; VALUES];
+    for (&weight, row) in weights.iter().zip(values.chunks_exact(width)) {
+        let Some(row) = row[start..].first_chunk::<VALUES>() else { break };
+        for i in 0..VALUES {
+            sums[i] += weight * row[i];
+        }
+    }
+    sums
+}
+
 vectorised! {
     /// scores[p] = Σ_d q[d] · keys[d, p] · factor, for positions below the number of scores.
     fn scores_of(q: &[f32], keys: &[f32], capacity: usize, factor: f32, scores: &mut [f32]) {
-        let length = scores.len();
-        for start in (0..length).step_by(64) {
-            let width = (length - start).min(64);
-            let mut sums = [0.0f32; 64];
-            for (d, &q) in q.iter().enumerate() {
-                let row = &keys[d * capacity + start..];
-                match row.first_chunk::<64>() {
-                    Some(row) => (0..64).for_each(|i| sums[i] += q * row[i]),
-                    None => (0..width).for_each(|i| sums[i] += q * row[i]),
+        for (block, scores) in scores.chunks_mut(POSITIONS).enumerate() {
+            let start = block * POSITIONS;
+            if start + POSITIONS <= capacity {
+                // A block may reach past the scores into positions of the slot that are not read.
+                let sums = scores_block(q, keys, capacity, start);
+                scores.iter_mut().zip(sums).for_each(|(score, sum)| *score = sum * factor);
+            } else {
+                for (i, score) in scores.iter_mut().enumerate() {
+                    let terms = q.iter().zip(keys.chunks_exact(capacity));
+                    *score = terms.fold(0.0, |sum, (q, row)| sum + q * row[start + i]) * factor;
                 }
-            }
-            for (score, sum) in scores[start..start + width].iter_mut().zip(sums) {
-                *score = sum * factor;
             }
         }
     }
@@ -129,17 +158,16 @@ vectorised! {
     /// output = Σ_p weights[p] · values[p, :] · factor.
     fn mix(weights: &[f32], values: &[f32], factor: f32, output: &mut [f32]) {
         let width = output.len();
-        for start in (0..width).step_by(32) {
-            let mut sums = [0.0f32; 32];
-            for (p, &weight) in weights.iter().enumerate() {
-                let row = &values[p * width + start..(p + 1) * width];
-                match row.first_chunk::<32>() {
-                    Some(row) => (0..32).for_each(|i| sums[i] += weight * row[i]),
-                    None => row.iter().zip(&mut sums).for_each(|(value, sum)| *sum += weight * value),
+        for (block, output) in output.chunks_mut(VALUES).enumerate() {
+            let start = block * VALUES;
+            if output.len() == VALUES {
+                let sums = mix_block(weights, values, width, start);
+                output.iter_mut().zip(sums).for_each(|(output, sum)| *output = sum * factor);
+            } else {
+                for (i, output) in output.iter_mut().enumerate() {
+                    let terms = weights.iter().zip(values.chunks_exact(width));
+                    *output = terms.fold(0.0, |sum, (weight, row)| sum + weight * row[start + i]) * factor;
                 }
-            }
-            for (output, sum) in output[start..].iter_mut().zip(sums) {
-                *output = sum * factor;
             }
         }
     }
@@ -152,10 +180,11 @@ impl Attend<'_> {
         let factor = 1.0 / (head_dim as f32).sqrt();
         for (head, (q, y)) in q.chunks_exact(head_dim).zip(y.chunks_exact_mut(head_dim)).enumerate() {
             let start = self.sizes.head(self.tokens.slots[token], head / (self.heads / kv_heads));
-            scores_of(q, &keys[start..], capacity, factor, scores);
+            let size = head_dim * capacity;
+            scores_of(q, &keys[start..][..size], capacity, factor, scores);
             let most = max_of(scores);
             let sum = exp_minus(scores, most);
-            mix(scores, &values[start..], 1.0 / sum, y);
+            mix(scores, &values[start..][..size], 1.0 / sum, y);
         }
     }
 

@@ -1,6 +1,8 @@
 //! Matrix products over slices: a safe door to the `gemm` crate.
 
+use super::simd::add_to;
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// A matrix laid over a slice: element (i, j) stands at `i · row_stride + j · column_stride`.
 #[derive(Clone, Copy)]
@@ -34,6 +36,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Rows `from..to`.
+    fn row_range(self, from: usize, to: usize) -> Self {
+        Matrix { values: &self.values[(from * self.row_stride).min(self.values.len())..], rows: to - from, ..self }
+    }
+
     fn fits(&self) -> bool {
         fits(self.values.len(), self.rows, self.columns, self.row_stride, self.column_stride)
     }
@@ -58,27 +65,68 @@ pub(crate) struct Output<'a> {
 pub(crate) enum Threads {
     /// The calling thread only: for products inside a parallel task.
     One,
-    /// The current pool.
+    /// The current pool, where the product is large enough.
     All,
 }
 
+/// Multiplications below which threads cost more than they bring.
+const SERIAL: usize = 64 * 64 * 64;
+/// Tasks that a large product is cut into: enough to even out a thread that comes late.
+const TASKS: usize = 8;
+/// Rows of a task are a multiple of this: that of the kernel's tile, and its double.
+const TILE: usize = 24;
+/// Products of few elements and long sums are cut along the sum, each part at least this long.
+const DEPTH: usize = 512;
+
 /// output (+)= scale · a · b, with a [m, k] and b [k, n].
 ///
-/// The order of every sum depends on k alone, so the bits do not depend on the thread count.
+/// Cut into tasks by shape alone and, within a task, summed in an order that depends on k alone: the bits do
+/// not depend on the thread count. The library's own threads wait for each other actively, which is slow
+/// where cores are shared; these tasks wait for nobody.
 ///
 /// # Panics
 /// Where the shapes do not fit the slices: an error in a kernel, not in its input.
 pub(crate) fn multiply(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, threads: Threads) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    if threads == Threads::One || m * n * k <= SERIAL {
+        one_thread(output, a, b, scale);
+    } else if k >= 2 * DEPTH && m * n <= 512 * 512 {
+        by_depth(output, a, b, scale);
+    } else {
+        let rows = m.div_ceil(TASKS).next_multiple_of(TILE);
+        let Output { values, row_stride, accumulate } = output;
+        values.par_chunks_mut(rows * row_stride).take(m.div_ceil(rows)).enumerate().for_each(|(task, values)| {
+            let a = a.row_range(task * rows, ((task + 1) * rows).min(m));
+            one_thread(Output { values, row_stride, accumulate }, a, b, scale);
+        });
+    }
+}
+
+/// Parts of the sum side by side, then added in order.
+fn by_depth(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    let depth = k.div_ceil(TASKS).max(DEPTH);
+    let mut parts = vec![0.0; k.div_ceil(depth) * m * n];
+    parts.par_chunks_mut(m * n).enumerate().for_each(|(part, values)| {
+        let (from, to) = (part * depth, ((part + 1) * depth).min(k));
+        let place = Output { values, row_stride: n, accumulate: false };
+        one_thread(place, a.t().row_range(from, to).t(), b.row_range(from, to), scale);
+    });
+    for (row, values) in output.values.chunks_mut(output.row_stride).take(m).enumerate() {
+        if !output.accumulate {
+            values[..n].fill(0.0);
+        }
+        parts.chunks_exact(m * n).for_each(|part| add_to(&mut values[..n], &part[row * n..(row + 1) * n]));
+    }
+}
+
+fn one_thread(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(k == b.rows && a.fits() && b.fits(), "the factors of a product do not fit");
     assert!(fits(output.values.len(), m, n, output.row_stride, 1), "a product does not fit its place");
     if m == 0 || n == 0 {
         return;
     }
-    let parallelism = match threads {
-        Threads::All if m * n * k > 64 * 64 * 64 => Parallelism::Rayon(rayon::current_num_threads()),
-        _ => Parallelism::None,
-    };
     // SAFETY: every index that strides and sizes reach lies in its slice, as asserted above.
     unsafe {
         gemm::gemm(
@@ -100,7 +148,28 @@ pub(crate) fn multiply(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: 
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_cutting_gives_the_product() {
+        for (m, k, n) in [(1, 1, 1), (5, 7, 3), (200, 70, 90), (30, 2_000, 20), (300, 1_100, 7)] {
+            let a: Vec<f32> = (0..m * k).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+            let mut y = vec![1.0; m * n];
+            let place = Output { values: &mut y, row_stride: n, accumulate: true };
+            multiply(place, Matrix::new(&a, m, k), Matrix::new(&b, k, n), 2.0, Threads::All);
+            for at in [0, m * n / 2, m * n - 1] {
+                // Small integers: every order of summing is exact.
+                let sum: f32 = (0..k).map(|i| a[at / n * k + i] * b[i * n + at % n]).sum();
+                assert_eq!(y[at], 1.0 + 2.0 * sum);
+            }
+        }
     }
 }

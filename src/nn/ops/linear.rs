@@ -156,7 +156,7 @@ impl CustomOp3 for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::testing::{agree, random};
+    use crate::nn::ops::testing::{agree, random, values};
 
     #[test]
     fn value_and_gradients_equal_the_reference() {
@@ -165,5 +165,24 @@ mod tests {
             agree(&inputs, |v| linear(&v[0], &v[1], None), |v| reference(&v[0], &v[1], None));
             agree(&inputs, |v| linear(&v[0], &v[1], Some(&v[2])), |v| reference(&v[0], &v[1], Some(&v[2])));
         }
+    }
+
+    /// Products large enough for several threads; the parity fixtures are not.
+    #[test]
+    fn the_thread_count_changes_no_bit() {
+        let inputs = [random(&[200, 300], 1), random(&[150, 300], 2), random(&[150], 3)];
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let variables = inputs.each_ref().map(|input| candle_core::Var::from_tensor(input).unwrap());
+                let [x, weight, bias] = &variables;
+                let y = linear(x, weight, Some(bias)).unwrap();
+                let store = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let gradients = variables.iter().map(|variable| values(store.get(variable).unwrap()));
+                gradients.chain([values(&y)]).flatten().map(f32::to_bits).collect::<Vec<_>>()
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(3));
     }
 }

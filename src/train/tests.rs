@@ -1,0 +1,142 @@
+//! The trainers' invariants on a tiny decoder: packing, order in the batch, and stopping change nothing.
+
+use super::budget::Budget;
+use super::sft::{SftSettings, train};
+use super::step::{Learner, OptimiserSettings};
+use super::stream::{Stream, streams};
+use super::watch::{TrainError, Watch};
+use crate::base::event::StageEvent;
+use crate::base::seed::Seed;
+use crate::data::encode::Example;
+use crate::model::{Decoder, ModelConfig, random_weights};
+use crate::nn::{AdamWConfig, Gradients, Params, Schedule, ScheduleShape};
+use serde_json::json;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn model() -> (Decoder, Params) {
+    let config = json!({
+        "model_type": "qwen2", "vocab_size": 50, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu"
+    });
+    let config = ModelConfig::parse(&config.to_string()).unwrap();
+    let weights = random_weights(&config, 0.1, Seed::new(1)).unwrap();
+    Decoder::trainable(&config, &weights).unwrap()
+}
+
+/// Examples of 3 to 14 tokens whose second half is trained.
+fn examples() -> Vec<Example> {
+    let mut stream = Seed::new(2).stream();
+    let example = |length: usize| Example {
+        ids: (0..length).map(|_| stream.below(50) as u32).collect(),
+        mask: (0..length).map(|at| at >= length / 2).collect(),
+    };
+    (3..15).map(example).collect()
+}
+
+fn settings(packing: bool) -> SftSettings {
+    let schedule =
+        Schedule { shape: ScheduleShape::Cosine, peak: 1e-2, warmup: 0.1, min_lr_ratio: 0.1, total: 0 };
+    SftSettings {
+        budget: Budget::Steps(9),
+        batch: 5,
+        packing,
+        optimiser: OptimiserSettings { schedule, adamw: AdamWConfig::default(), max_grad_norm: 1.0 },
+        seed: Seed::new(3),
+    }
+}
+
+fn bits(params: &Params) -> Vec<u32> {
+    let values = |(_, tensor): (String, candle_core::Tensor)| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    params.tensors().into_iter().flat_map(values).map(f32::to_bits).collect()
+}
+
+fn gradient(streams: &[Stream]) -> Vec<f32> {
+    let (decoder, params) = model();
+    let mut gradients = Gradients::new(&params);
+    for stream in streams {
+        let (log_probs, _) = stream.log_probs(&decoder, 1.0).unwrap();
+        gradients.accumulate(&params, &log_probs.sum_all().unwrap()).unwrap();
+    }
+    gradients.iter().flat_map(|(_, values)| values.to_vec()).collect()
+}
+
+fn assert_close(first: &[f32], second: &[f32]) {
+    let scale = first.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let gap = first.iter().zip(second).fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()));
+    assert!(gap <= 1e-5 * scale, "the gradients differ by {gap}, their largest entry is {scale}");
+}
+
+#[test]
+fn the_gradient_does_not_depend_on_packing_or_on_order_in_the_batch() {
+    let examples = examples();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let reversed: Vec<&Example> = examples.iter().rev().collect();
+    let packed = gradient(&streams(&batch, true));
+    assert_eq!((streams(&batch, true).len(), streams(&batch, false).len()), (1, examples.len()));
+    assert_close(&packed, &gradient(&streams(&batch, false)));
+    assert_close(&packed, &gradient(&streams(&reversed, true)));
+}
+
+#[test]
+fn a_neighbour_in_the_stream_changes_nothing() {
+    let examples = examples();
+    let (decoder, _) = model();
+    let first = |neighbour: &Example| {
+        let stream = streams(&[&examples[11], neighbour], true).remove(0);
+        let (log_probs, _) = stream.log_probs(&decoder, 1.0).unwrap();
+        log_probs.to_vec1::<f32>().unwrap()[..examples[11].trained()].to_vec()
+    };
+    assert_eq!(first(&examples[3]), first(&examples[6]));
+}
+
+fn run(states: &Path, stop: &AtomicBool, stop_after: u64) -> Result<Vec<u32>, TrainError> {
+    let events = |event: StageEvent| {
+        if matches!(event, StageEvent::Progress { step, .. } if step == stop_after) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let watch = Watch { events: &events, stop, states, checkpoint_seconds: 1e9 };
+    let (decoder, params) = model();
+    train(decoder, params, &examples(), &settings(true), &watch).map(|(params, _)| bits(&params))
+}
+
+#[test]
+fn stopped_and_resumed_equals_straight_through_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = AtomicBool::new(false);
+    let straight = run(&folder.path().join("straight"), &go, u64::MAX).unwrap();
+    let states = folder.path().join("stopped");
+    for stop_after in [2, 5] {
+        let ended = run(&states, &AtomicBool::new(false), stop_after);
+        assert!(matches!(ended, Err(TrainError::Interrupted { saved_at: Some(at) }) if at == stop_after), "{ended:?}");
+    }
+    assert_eq!(run(&states, &go, u64::MAX).unwrap(), straight);
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let with_threads = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        pool.install(|| run(folder.path(), &AtomicBool::new(false), u64::MAX).unwrap())
+    };
+    assert_eq!(with_threads(1), with_threads(3));
+}
+
+#[test]
+fn a_parameter_without_gradient_ends_the_first_step_by_name() {
+    let (decoder, mut params) = model();
+    let stray = candle_core::Tensor::zeros(3, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+    params.add("stray.weight", &stray).unwrap();
+    let examples = examples();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let mut learner = Learner::new(decoder, params, settings(true).optimiser, 1);
+    for stream in streams(&batch, true) {
+        let (log_probs, _) = stream.log_probs(&learner.decoder, 1.0).unwrap();
+        learner.add_gradient(&log_probs.sum_all().unwrap(), stream.rows.len()).unwrap();
+    }
+    let message = learner.apply(1.0).unwrap_err().to_string();
+    assert!(message.contains("stray.weight") && !message.contains("embed_tokens"), "{message}");
+}

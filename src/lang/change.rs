@@ -106,7 +106,7 @@ impl Evaluator<'_> {
     }
 
     fn changed_stage(&mut self, stage: &Configured, arguments: &Arguments) -> Configured {
-        let mut changed = stage.clone();
+        let mut changed = Configured { is_changed_copy: true, ..stage.clone() };
         let Some(signature) = self.catalogue.stage(&stage.kind) else {
             return changed;
         };

@@ -57,6 +57,8 @@ pub(super) struct Configured {
     pub fields: Vec<Written>,
     /// The name of the `let` that configured it.
     pub name: Option<String>,
+    /// Whether `with` has changed it since it got its name: the next `let` may name the copy.
+    pub is_changed_copy: bool,
     /// Where it was configured.
     pub span: Span,
     /// What it takes.

@@ -178,8 +178,9 @@ impl Evaluator<'_> {
         }
         match &value {
             Datum::Function(function) => match &**function {
-                Function::Stage(stage) if stage.name.is_none() => {
-                    let stage = Configured { name: Some(name.to_string()), ..stage.clone() };
+                Function::Stage(stage) if stage.name.is_none() || stage.is_changed_copy => {
+                    let name = Some(name.to_string());
+                    let stage = Configured { name, is_changed_copy: false, ..stage.clone() };
                     Datum::Function(Rc::new(Function::Stage(stage)))
                 }
                 _ => value,

@@ -38,7 +38,8 @@ impl Evaluator<'_> {
         let from = stage.piped.as_ref().map(|(_, ty)| ty.clone());
         let piped = from.is_some();
         let kind = stage.kind.to_string();
-        let configured = Configured { kind, fields, name: None, span: site, from: from.unwrap_or(Type::Unknown), to };
+        let (name, from) = (None, from.unwrap_or(Type::Unknown));
+        let configured = Configured { kind, fields, name, is_changed_copy: false, span: site, from, to };
         if piped { Datum::Function(Rc::new(Function::Stage(configured))) } else { self.node(&configured, None) }
     }
 

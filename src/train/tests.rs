@@ -36,8 +36,7 @@ fn examples() -> Vec<Example> {
 }
 
 fn settings(packing: bool) -> SftSettings {
-    let schedule =
-        Schedule { shape: ScheduleShape::Cosine, peak: 1e-2, warmup: 0.1, min_lr_ratio: 0.1, total: 0 };
+    let schedule = Schedule { shape: ScheduleShape::Cosine, peak: 1e-2, warmup: 0.1, min_lr_ratio: 0.1, total: 0 };
     SftSettings {
         budget: Budget::Steps(9),
         batch: 5,

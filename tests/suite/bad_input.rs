@@ -92,7 +92,7 @@ fn a_tokenizer_that_does_not_match_is_named() {
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, narrower).unwrap();
     });
-    says(&message, &["tokenizer", "320", "300"]);
+    says(&message, &["tokenizer", "319", "300"]);
 }
 
 /// The same weights with an embedding of 300 rows.

@@ -83,7 +83,8 @@ fn every_command_in_the_docs_is_understood() {
             let Some(mut arguments) = arguments(line) else { continue };
             if arguments[0] == "run" {
                 arguments[0] = "plan".to_string();
-                arguments.retain(|argument| !argument.starts_with("--"));
+                // Options of `run` alone, such as `--jobs 2`, stand behind the file.
+                arguments.truncate(arguments.iter().position(|word| word.starts_with("--")).unwrap_or(arguments.len()));
             }
             let ready = ["plan", "check"].contains(&arguments[0].as_str()) && !line.contains("path/to");
             if !ready {

@@ -55,8 +55,8 @@ fn a_changed_field_reruns_only_what_follows_it_and_says_why() {
 #[test]
 fn compare_prints_rows_with_intervals_and_differences() {
     let project = Project::quick();
-    let missing = project.srlm(&["compare", "quick.srlm"]);
-    assert_eq!(missing.code(), Some(2), "{}", missing.err());
+    let missing = project.srlm(&["compare", "quick.srlm"]).ok().out();
+    assert!(missing.contains("not run"), "{missing}");
     project.srlm(&["run", "quick.srlm"]).ok();
     let table = project.srlm(&["compare", "quick.srlm"]).ok().out();
     for row in ["untouched", "sft", "sft_rl", "sft_kd_rl"] {

@@ -35,6 +35,8 @@ pub struct ItemScore {
     pub bench: String,
     /// The row's id: items are paired by it.
     pub id: String,
+    /// What was asked: the last turn of the prompt.
+    pub question: String,
     /// The gold answer.
     pub gold: String,
     /// How many completions.
@@ -58,6 +60,8 @@ pub struct SampleScore {
     pub tokens: usize,
     /// Whether it was cut off.
     pub truncated: bool,
+    /// What the model wrote.
+    pub completion: String,
 }
 
 /// Metric to value.
@@ -70,6 +74,7 @@ pub fn score_item(bench: &str, row: &Row, completions: &[Completion], search: Se
     Some(ItemScore {
         bench: bench.to_string(),
         id: row.id.clone(),
+        question: row.question().to_string(),
         gold: gold.to_string(),
         samples: answers.len() as u64,
         correct: answers.iter().filter(|sample| sample.correct).count() as u64,
@@ -85,6 +90,7 @@ fn score_sample(gold: &str, completion: &Completion, search: Search) -> SampleSc
         rule: found.rule,
         tokens: completion.tokens,
         truncated: completion.truncated,
+        completion: completion.text.clone(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::data::row::{Row, read_rows, write_rows};
 use crate::lang::signature::{Signature, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
+use crate::nn::Params;
 use crate::reward::RewardSum;
 use crate::rollout::Sampling;
 use crate::train::distill::{Divergence, train};
@@ -120,7 +121,7 @@ impl Stage for Distill {
     }
 }
 
-type Trained = (crate::nn::params::Params, Metrics);
+type Trained = (Params, Metrics);
 
 fn from_text(
     context: &StageContext,
@@ -131,9 +132,10 @@ fn from_text(
     rows: Vec<Row>,
 ) -> Result<Trained, StageError> {
     let taught = teacher_rows(context, args, loss, teacher, rows)?;
-    let examples = args.text.examples(context, model, &taught)?;
+    let (examples, facts) = args.text.examples(context, model, &taught)?;
     let (decoder, params) = model.trainable()?;
-    Ok(sft::train(decoder, params, &examples, &args.text.settings(), &context.watch())?)
+    let (params, metrics) = sft::train(decoder, params, &examples, &args.text.settings(), &context.watch())?;
+    Ok((params, facts.into_iter().chain(metrics).collect()))
 }
 
 /// The teacher's completions. They are kept beside the training states, so that a resumed stage does not ask again.
@@ -182,7 +184,7 @@ fn from_distributions(
              use `loss: text()`, or a teacher with the student's tokenizer",
         ));
     }
-    let examples = args.text.examples(context, model, rows)?;
+    let (examples, facts) = args.text.examples(context, model, rows)?;
     let divergence = Divergence {
         direction: loss.direction,
         temperature: loss.temperature,
@@ -190,5 +192,7 @@ fn from_distributions(
     };
     let (decoder, params) = model.trainable()?;
     let teacher = teacher.frozen()?;
-    Ok(train(decoder, params, &teacher, &examples, &divergence, &args.text.settings(), &context.watch())?)
+    let (params, metrics) =
+        train(decoder, params, &teacher, &examples, &divergence, &args.text.settings(), &context.watch())?;
+    Ok((params, facts.into_iter().chain(metrics).collect()))
 }

@@ -66,16 +66,16 @@ impl Stage for Sft {
         let args: SftArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
         let rows = dataset::read(context, &args.data.input)?;
-        let examples = args.text.examples(context, &model, &rows)?;
+        let (examples, facts) = args.text.examples(context, &model, &rows)?;
         let (decoder, params) = model.trainable()?;
         let (params, metrics) = train(decoder, params, &examples, &args.text.settings(), &context.watch())?;
         model.save(&context.out, &params)?;
-        Ok(metrics)
+        Ok(facts.into_iter().chain(metrics).collect())
     }
 }
 
 impl TextArgs {
-    /// Encodes the rows and says what was read, dropped and cut.
+    /// Encodes the rows, says what was read, dropped and cut, and returns the same for the record as `data.…`.
     ///
     /// # Errors
     /// [`StageError::Input`] where no row is left.
@@ -84,10 +84,11 @@ impl TextArgs {
         context: &StageContext,
         model: &LanguageModel,
         rows: &[Row],
-    ) -> Result<Vec<Example>, StageError> {
+    ) -> Result<(Vec<Example>, Metrics), StageError> {
         let (examples, facts) = prepare(&model.tokenizer, rows, self.loss_on, self.max_length.tokens, self.overlong)?;
         context.facts(facts.to_map());
-        Ok(examples)
+        let recorded = facts.to_map().into_iter().map(|(name, count)| (format!("data.{name}"), count));
+        Ok((examples, recorded.collect()))
     }
 
     /// The settings as the trainers take them.

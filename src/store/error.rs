@@ -1,6 +1,5 @@
 //! What can go wrong in the store, each with its place and what to do.
 
-use super::layout::FORMAT;
 use crate::base::digest::Digest;
 use crate::base::fs::at;
 use std::io::{self, ErrorKind};
@@ -21,7 +20,7 @@ pub enum StoreError {
     },
     /// The store was written in a format that this program does not know.
     #[error(
-        "the store at {} has the format `{found}` and this srlm reads `{FORMAT}`: \
+        "the store at {} has the format `{found}` and this srlm reads `{expected}`: \
          use the srlm that made it, or another folder with --store",
         .root.display()
     )]
@@ -30,6 +29,8 @@ pub enum StoreError {
         root: PathBuf,
         /// What its `format` file says.
         found: String,
+        /// What this program reads.
+        expected: &'static str,
     },
     /// A stage's output folder cannot become an artifact.
     #[error("the output `{role}` cannot be published: {why}")]

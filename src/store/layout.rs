@@ -96,7 +96,11 @@ impl Layout {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(StoreError::io("open the store", &path)(error)),
         };
-        if found == FORMAT { Ok(()) } else { Err(StoreError::Format { root: self.root.clone(), found }) }
+        if found == FORMAT {
+            Ok(())
+        } else {
+            Err(StoreError::Format { root: self.root.clone(), found, expected: FORMAT })
+        }
     }
 
     /// Makes the store's folder, its `format` file first, so that whatever follows can be understood.

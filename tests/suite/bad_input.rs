@@ -131,3 +131,48 @@ fn a_store_that_cannot_be_written_ends_with_3() {
     assert_eq!(answer.code(), Some(3), "{}", answer.err());
     says(&answer.err(), &["taken"]);
 }
+
+/// A small file system in memory, unmounted when dropped; none where mounting is not allowed.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &std::path::Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let disk = SmallDisk(folder.to_path_buf());
+        disk.mounted(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).then_some(disk)
+    }
+
+    fn grow(&self, size: &str) {
+        assert!(self.mounted(&["-o", &format!("remount,size={size}"), "tmpfs"]));
+    }
+
+    fn mounted(&self, arguments: &[&str]) -> bool {
+        let status =
+            std::process::Command::new("mount").args(arguments).arg(&self.0).stderr(std::process::Stdio::null());
+        status.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_ends_with_3_and_leaves_nothing_half_written() {
+    let project = Project::quick();
+    let Some(disk) = SmallDisk::mount(&project.path().join("small"), "160k") else {
+        eprintln!("skipped: this machine lets no test mount a small file system");
+        return;
+    };
+    let run = ["run", "quick.srlm", "--store", "small/store"];
+    let answer = project.srlm(&run);
+    assert_eq!(answer.code(), Some(3), "{}\n{}", answer.out(), answer.err());
+    says(&answer.err(), &["No space left on device"]);
+    disk.grow("64m");
+    project.srlm(&run).ok();
+    let whole = Project::quick();
+    whole.srlm(&["run", "quick.srlm"]).ok();
+    assert_eq!(project.results_in("small/store"), whole.results());
+}

@@ -50,7 +50,12 @@ impl Project {
 
     /// Kind and outputs of every record, sorted: what two stores must agree on.
     pub fn results(&self) -> Vec<String> {
-        let answer = self.srlm(&["store", "ls", "quick.srlm", "--json"]);
+        self.results_in(".srlm")
+    }
+
+    /// The same of another store.
+    pub fn results_in(&self, store: &str) -> Vec<String> {
+        let answer = self.srlm(&["store", "ls", "--store", store, "--json"]).ok();
         let mut lines: Vec<String> = answer
             .objects()
             .into_iter()

@@ -25,7 +25,6 @@ use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
 use crate::stage;
 use crate::store::{Store, StoreError, rfc3339};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
@@ -140,9 +139,7 @@ pub fn run(
     let run = run_id();
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages {
-        let path = project.store.run_log(&run)?;
-        let log = File::create(&path).map_err(|error| Failure::Machine(format!("{}: {error}", path.display())))?;
-        sinks.push(Box::new(JsonLines::new(log)));
+        sinks.push(Box::new(JsonLines::new(project.store.run_log(&run)?)));
     }
     let threads = (cores() / options.jobs).max(1);
     let world = World {
@@ -151,6 +148,7 @@ pub fn run(
         store: &project.store,
         sources: &project.checked.sources,
         locate: &|path| DiskFiles.locate(path),
+        files: &DiskFiles,
         sink: &Fanout(sinks),
         stops,
     };

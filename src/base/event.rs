@@ -138,6 +138,8 @@ pub enum Event {
         failed: usize,
         /// Stages that could not start.
         blocked: usize,
+        /// Whether the run was asked to stop, or a stage of it was.
+        interrupted: bool,
         /// Wall time.
         seconds: f64,
     },

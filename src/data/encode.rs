@@ -54,7 +54,8 @@ pub fn encode_prompt(tokenizer: &Tokenizer, row: &Row) -> Result<Vec<u32>, DataE
 }
 
 /// The row's prompt and completion. The stop token after the completion is trained on; what the template writes
-/// behind it, such as a line end, is neither: the model never writes it.
+/// behind it, such as a line end, is not: the model never writes it. A completion that generation cut at its limit
+/// (`truncated` in the row's `meta`) ends without a stop token: where it stops is not where it was done.
 ///
 /// # Errors
 /// [`DataError::Rows`] for a row without a completion, [`DataError::Template`] as [`encode_prompt`].
@@ -73,6 +74,10 @@ pub fn encode_example(tokenizer: &Tokenizer, row: &Row, loss_on: LossOn) -> Resu
     ids.extend(&rest_ids);
     let stop = rest_ids[content..].iter().position(|id| tokenizer.stop_ids().contains(id));
     let trained_until = match stop {
+        _ if row.meta.get("truncated").and_then(|value| value.as_bool()) == Some(true) => {
+            ids.truncate(first + content);
+            ids.len()
+        }
         Some(at) => first + content + at + 1,
         None => {
             // A template without a stop token would teach a model that never stops.

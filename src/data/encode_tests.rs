@@ -49,6 +49,16 @@ fn what_the_template_writes_behind_the_stop_token_is_not() {
 }
 
 #[test]
+fn a_completion_that_was_cut_teaches_no_stop() {
+    let tokenizer = tiny();
+    let cut = row("12 + 30 =").with_meta("truncated", true);
+    let example = encode_example(&tokenizer, &cut, LossOn::Completion).unwrap();
+    assert_eq!(trained(&tokenizer, &example), "12 + 30 =");
+    let whole = encode_example(&tokenizer, &row("4").with_meta("truncated", false), LossOn::Completion).unwrap();
+    assert_eq!(trained(&tokenizer, &whole), "4<|end|>");
+}
+
+#[test]
 fn a_stop_token_inside_the_completion_ends_nothing() {
     let tokenizer = tiny();
     let example = encode_example(&tokenizer, &row("a<|end|>b"), LossOn::Completion).unwrap();

@@ -1,4 +1,4 @@
-//! Putting examples together: rows of a maximal length, groups under a token budget, and flat streams of segments.
+//! Putting examples together: rows of a maximal length, and flat streams of segments.
 
 use super::encode::Example;
 use std::ops::Range;
@@ -60,25 +60,6 @@ pub fn pack(lengths: &[usize], max_length: usize) -> Vec<Vec<usize>> {
     rows
 }
 
-/// Splits examples of these lengths, in order, into groups of at most `token_budget` tokens; an example above the
-/// budget is a group of its own. The budget must come from constants: the split may not depend on the machine,
-/// because the order of floating-point sums does depend on the split.
-pub fn micro_batches(lengths: &[usize], token_budget: usize) -> Vec<Range<usize>> {
-    let mut groups = Vec::new();
-    let (mut start, mut tokens) = (0, 0);
-    for (index, &length) in lengths.iter().enumerate() {
-        if index > start && tokens + length > token_budget {
-            groups.push(start..index);
-            (start, tokens) = (index, 0);
-        }
-        tokens += length;
-    }
-    if start < lengths.len() {
-        groups.push(start..lengths.len());
-    }
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,17 +75,6 @@ mod tests {
             for row in &rows {
                 let tokens: usize = row.iter().map(|&index| lengths[index]).sum();
                 prop_assert!(tokens <= 100 || row.len() == 1);
-            }
-        }
-
-        #[test]
-        fn micro_batches_cover_everything_in_order(lengths in prop::collection::vec(0usize..90, 0..200)) {
-            let groups = micro_batches(&lengths, 256);
-            let covered: Vec<usize> = groups.iter().cloned().flatten().collect();
-            prop_assert_eq!(covered, (0..lengths.len()).collect::<Vec<_>>());
-            for group in groups {
-                prop_assert!(!group.is_empty());
-                prop_assert!(lengths[group].iter().sum::<usize>() <= 256);
             }
         }
 

@@ -31,8 +31,8 @@ catalogue! {
         "The parser expected something else at the marked place. The label lists what could stand there. Only the item \
          with the mistake is skipped; all others are checked as usual."
     MISSING_CLOSER "E002" "A bracket is never closed."
-        "Every `{`, `[` and `(` needs its closing partner inside the same item. The first label marks the opening \
-         bracket, the second where the closing one was missed."
+        "Every `{`, `[` and `(` needs its closing partner, of its own kind, inside the same item. The labels mark the \
+         opening bracket and where the closing one was missed."
     UNOPENED "E003" "A closing bracket without an opening one."
         "No bracket of this kind is open at the marked place. Remove it, or add the opening one."
     EQUALS_FOR_COLON "E004" "`=` where a field needs `:`."
@@ -54,7 +54,8 @@ catalogue! {
     UNTERMINATED_TEXT "E011" "A text without closing quote."
         "A text stands in double quotes on one line. A line break inside it is written `\\n`, a quote `\\\"`."
     FOREIGN_OPERATOR "E012" "An operator of another language."
-        "Logic is written `and`, `or`, `not`; texts stand in double quotes; nothing is `none`; powers do not exist."
+        "Logic is written `and`, `or`, `not`; values are compared with `==`; texts stand in double quotes; nothing is \
+         `none`; powers do not exist."
     KEYWORD_AS_NAME "E013" "A keyword where a name is needed."
         "Keywords cannot name things. Choose another name."
     LET_IN_BLOCK "E014" "`let` inside a block."

@@ -215,7 +215,7 @@ pub fn compare(first: &[ItemScore], second: &[ItemScore], seed: Seed) -> Compari
     let by_id: BTreeMap<_, &ItemScore> = second.iter().map(|item| (key(item), item)).collect();
     let pairs: Vec<(&ItemScore, &ItemScore)> =
         first.iter().filter_map(|item| Some((item, *by_id.get(&key(item))?))).collect();
-    let unpaired = first.len() + by_id.len() - 2 * pairs.len();
+    let unpaired = (first.len() + by_id.len()).saturating_sub(2 * pairs.len());
     let single = pairs.iter().all(|(first, second)| first.samples == 1 && second.samples == 1);
     let (difference, interval, p_value, method) = if single {
         let counts = Paired::count(pairs.iter().map(|(first, second)| (first.correct == 1, second.correct == 1)));

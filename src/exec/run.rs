@@ -8,7 +8,7 @@ use super::summary::{Outcome, Summary};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, Sink, StageEvent, StageRef};
 use crate::base::source::SourceMap;
-use crate::plan::{Graph, Node, Plan, Resolver, Status, Step};
+use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step};
 use crate::stage::{Metrics, StageError};
 use crate::store::{Attempt, Holder, Lease, LeaseOutcome, Owner, Record, RecordDraft, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub struct World<'a> {
     pub sources: &'a SourceMap,
     /// Where a path of the arguments is on this machine.
     pub locate: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+    /// What is there.
+    pub files: &'a dyn Files,
     /// Who is told.
     pub sink: &'a dyn Sink,
     /// How often the user asked to stop: once saves states, twice ends at once.
@@ -79,6 +81,8 @@ struct Engine<'a> {
     queue: Queue<usize>,
     /// Artifact digests of the results there are, by node.
     known: BTreeMap<usize, Digest>,
+    /// Artifacts whose bytes this run has read or written.
+    verified: BTreeSet<Digest>,
     active: BTreeMap<Ticket, Active>,
     /// Stages that another process works on.
     waiting: BTreeSet<usize>,
@@ -115,6 +119,7 @@ impl<'a> Engine<'a> {
             owner: Owner::current(&settings.run),
             queue: Queue::new(&world.plan.targets, needs),
             known: BTreeMap::new(),
+            verified: BTreeSet::new(),
             active: BTreeMap::new(),
             waiting: BTreeSet::new(),
             outcomes: BTreeMap::new(),
@@ -163,6 +168,7 @@ impl<'a> Engine<'a> {
             cached: summary.cached(),
             failed: summary.failed(),
             blocked: summary.blocked(),
+            interrupted: summary.interrupted,
             seconds: summary.seconds,
         });
         summary
@@ -224,6 +230,7 @@ impl<'a> Engine<'a> {
             }
             _ => record,
         };
+        self.world.store.clear_leftovers(&record.key);
         self.tell(Event::StageCached { stage: self.stage(node) });
         self.take_record(node, &record);
         self.outcomes.insert(node, Outcome::Cached(Box::new(record)));
@@ -241,13 +248,16 @@ impl<'a> Engine<'a> {
         let node = step.node;
         let inputs = step.inputs.unwrap_or_default();
         let attempt = self.world.store.attempt(&self.node(node).key)?;
-        let submitted = match self.job(node, &inputs, &attempt)? {
-            Ok(job) => self.executor.submit(job),
+        let submitted = match self.check_inputs(&inputs)? {
+            Ok(()) => self.job(node, &inputs, &attempt)?.and_then(|job| self.executor.submit(job)),
             Err(error) => Err(error),
         };
         let ticket = match submitted {
             Ok(ticket) => ticket,
-            Err(error) => return self.fail(node, error),
+            Err(error) => {
+                attempt.give_up();
+                return self.fail(node, error);
+            }
         };
         let resumed_from = match step.status {
             Status::Resume { step } => Some(step),
@@ -257,6 +267,18 @@ impl<'a> Engine<'a> {
         let now = Instant::now();
         self.active.insert(ticket, Active { node, inputs, attempt, lease, started: now, beaten: now });
         Ok(())
+    }
+
+    /// Holds the bytes that go in against their digests, once a run: a damaged file must not reach another result.
+    fn check_inputs(&mut self, inputs: &BTreeMap<String, Digest>) -> Result<Result<(), StageError>, StoreError> {
+        for (role, digest) in inputs.iter().filter(|(_, digest)| !self.verified.contains(digest)) {
+            if let Some(wrong) = self.world.store.remove_damaged(digest)? {
+                let message = format!("its input `{role}` is damaged, and the same command makes it again: {wrong}");
+                return Ok(Err(StageError::machine(message)));
+            }
+        }
+        self.verified.extend(inputs.values());
+        Ok(Ok(()))
     }
 
     /// The job of a stage, or what keeps it from being one: a declared file that has gone since the plan was made.
@@ -270,7 +292,7 @@ impl<'a> Engine<'a> {
         let files = |(role, digest): (&String, &Digest)| Ok((role.clone(), self.world.store.artifact(digest)?.files()));
         let inputs = inputs.iter().map(files).collect::<Result<_, StoreError>>()?;
         let locate = |path: &String| Ok((path.clone(), (self.world.locate)(path).map_err(StageError::input)?));
-        let paths = node.paths.iter().map(locate).collect::<Result<_, StageError>>();
+        let paths = node.contents.keys().map(locate).collect::<Result<_, StageError>>();
         Ok(paths.map(|paths| Job {
             key: node.key,
             kind: node.kind.clone(),
@@ -280,7 +302,7 @@ impl<'a> Engine<'a> {
             paths,
             out: attempt.out.clone(),
             states: attempt.states.clone(),
-            log: attempt.dir.join("log"),
+            log: attempt.log(),
             checkpoint_seconds: self.settings.checkpoint_seconds,
         }))
     }
@@ -306,7 +328,9 @@ impl<'a> Engine<'a> {
 
     fn take_end(&mut self, active: Active, ended: Result<Metrics, StageError>) -> Result<(), StoreError> {
         let checked = ended.and_then(|metrics| {
-            outputs::check(self.node(active.node).output, &active.attempt.out, &metrics).map(|()| metrics)
+            outputs::check(self.node(active.node).output, &active.attempt.out, &metrics)?;
+            self.check_contents(active.node)?;
+            Ok(metrics)
         });
         match checked {
             Ok(metrics) => self.publish(active, metrics),
@@ -314,9 +338,20 @@ impl<'a> Engine<'a> {
                 self.interrupt(active, saved_at);
                 Ok(())
             }
-            // The attempt's folder stays, with the log that tells more; the next attempt removes it.
-            Err(error) => self.fail(active.node, error),
+            Err(error) => {
+                active.attempt.give_up();
+                self.fail(active.node, error)
+            }
         }
+    }
+
+    /// The key stands for what the declared files held when the plan was made: a result made of anything else would be
+    /// a wrong hit for ever.
+    fn check_contents(&self, index: usize) -> Result<(), StageError> {
+        let changed = |(path, planned): &(&String, &Digest)| self.world.files.digest(path).as_ref() != Ok(*planned);
+        let Some((path, _)) = self.node(index).contents.iter().find(changed) else { return Ok(()) };
+        let message = format!("{path} changed since the run began, so this result is not kept: run the command again");
+        Err(StageError::input(message))
     }
 
     fn publish(&mut self, active: Active, metrics: Metrics) -> Result<(), StoreError> {
@@ -326,10 +361,17 @@ impl<'a> Engine<'a> {
         let outputs = BTreeMap::from([(self.node(node).output_role(), active.attempt.out.clone())]);
         let record = match self.world.store.publish(draft, &outputs) {
             Ok(record) => record,
-            Err(error @ StoreError::Output { .. }) => return self.fail(node, StageError::machine(error.to_string())),
-            Err(error) => return Err(error),
+            Err(error) => {
+                // Where the disk is full, what could not be published is in the way of everything else.
+                active.attempt.discard();
+                return match error {
+                    StoreError::Output { .. } => self.fail(node, StageError::machine(error.to_string())),
+                    error => Err(error),
+                };
+            }
         };
         drop(active.lease);
+        self.verified.extend(record.outputs.values());
         let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
         self.tell(Event::StageFinished { stage: self.stage(node), seconds, outputs, metrics });
         self.take_record(node, &record);
@@ -405,5 +447,8 @@ impl<'a> Engine<'a> {
 }
 
 fn describe(holder: &Holder) -> String {
+    if holder.pid == 0 {
+        return "its lease cannot be read, and is taken over after 90 s without a sign of life".to_string();
+    }
     format!("process {} on {}, at work for {} s", holder.pid, holder.host, holder.age_seconds)
 }

@@ -18,11 +18,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-struct NoFiles;
+struct Disk;
 
-impl Files for NoFiles {
+impl Files for Disk {
     fn digest(&self, path: &str) -> Result<Digest, String> {
-        Err(format!("no {path}"))
+        fs::read(path).map(|bytes| Digest::of_bytes(&bytes)).map_err(|error| error.to_string())
     }
 }
 
@@ -99,14 +99,14 @@ impl Bench {
         sink: &dyn Sink,
         stage: impl Fn(&Job, &StageContext) -> Result<Metrics, StageError>,
     ) -> (Summary, Vec<String>, usize) {
-        let graph = Graph::build(program, &NoFiles).unwrap();
+        let graph = Graph::build(program, &Disk).unwrap();
         let store = Store::open(self.folder.path().join("store")).unwrap();
         let mut sources = SourceMap::default();
         sources.add("a.srlm", "pipeline");
         let plan = resolve(&graph, &store, &sources, &[]).unwrap();
         let locate = |path: &str| Ok(PathBuf::from(path));
         let (graph, plan, store, sources) = (&graph, &plan, &store, &sources);
-        let world = World { graph, plan, store, sources, locate: &locate, sink, stops: &self.stops };
+        let world = World { graph, plan, store, sources, locate: &locate, files: &Disk, sink, stops: &self.stops };
         let settings = Settings {
             run: "r1".into(),
             jobs: self.jobs,
@@ -194,6 +194,43 @@ fn an_output_without_its_promised_file_is_no_result() {
     });
     assert!(matches!(&summary.outcomes[&2], Outcome::Failed(error) if error.to_string().contains("config.json")));
     assert!(summary.record(2).is_none());
+    assert_eq!(fs::read_dir(bench.folder.path().join("store/attempts")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_changed_since_the_plan_was_made_yields_no_result() {
+    let bench = Bench::new();
+    let rows = bench.folder.path().join("rows.jsonl");
+    fs::write(&rows, "old").unwrap();
+    let mut program = program(1);
+    program.calls[1].args.push(("path".into(), Value::Path(rows.to_string_lossy().into_owned())));
+    let (summary, ran, _) = bench.run(&program, &NullSink, |job, context| {
+        if job.name == "base" {
+            fs::write(&rows, "new")?;
+        }
+        write_output(job, context)
+    });
+    assert_eq!((ran.last().map(String::as_str), summary.failed()), (Some("data"), 1));
+    assert!(matches!(&summary.outcomes[&1], Outcome::Failed(error) if error.to_string().contains("rows.jsonl")));
+    let (summary, ran, _) = bench.run(&program, &NullSink, write_output);
+    assert_eq!((ran, summary.failed()), (["data", "warm", "reason", "exam", "early"].map(String::from).to_vec(), 0));
+}
+
+#[test]
+fn a_damaged_input_fails_its_stage_and_the_next_run_makes_it_again() {
+    let bench = Bench::new();
+    bench.run(&program(1), &NullSink, write_output);
+    let store = Store::open(bench.folder.path().join("store")).unwrap();
+    let blob = store.layout().blob(&Digest::of_bytes(b"warm"));
+    fs::remove_file(&blob).and_then(|()| fs::write(&blob, "harm")).unwrap();
+    let mut changed = program(1);
+    changed.calls[5].args.push(("limit".into(), Value::Int(3)));
+    let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
+    assert!(ran.is_empty() && summary.machine_failed());
+    let told = |text: &str| matches!(&summary.outcomes[&5], Outcome::Failed(error) if error.to_string().contains(text));
+    assert!(told("`model` is damaged"));
+    let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
+    assert_eq!((ran, summary.failed()), (vec!["warm".to_string(), "early".to_string()], 0));
 }
 
 #[test]

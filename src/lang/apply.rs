@@ -185,7 +185,13 @@ impl Evaluator<'_> {
             });
         }
         if functions.len() == values.len() {
-            return Datum::Function(Function::join(functions));
+            let joined = Function::join(functions);
+            let parts = if let Function::Join(parts) = &*joined { parts.len() } else { 1 };
+            let span = values.first().zip(values.last()).map(|(first, last)| first.1.to(last.1));
+            if span.is_some_and(|span| !self.make(parts, span)) {
+                return Datum::UNKNOWN;
+            }
+            return Datum::Function(joined);
         }
         Datum::Opaque(Type::function(first, before.map_or(Type::Unknown, |(to, _)| to)))
     }

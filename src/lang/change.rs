@@ -26,7 +26,13 @@ impl Evaluator<'_> {
     fn change(&mut self, value: Datum, arguments: Arguments, span: Span) -> Datum {
         match &value {
             Datum::Record(fields) => self.change_record(fields, arguments),
-            Datum::Function(function) => self.change_function(function, &arguments),
+            Datum::Function(function) => {
+                let parts = if let Function::Join(parts) = &**function { parts.len() } else { 1 };
+                if !self.make(parts, span) {
+                    return Datum::UNKNOWN;
+                }
+                self.change_function(function, &arguments)
+            }
             Datum::Opaque(Type::Unknown | Type::Function(..) | Type::Record(_)) => value,
             other => {
                 let message = format!("`with` changes stages and records, not {}", other.describe());

@@ -188,9 +188,13 @@ pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
     }
 }
 
+/// A limit beyond this is none.
+const UNLIMITED: f64 = 1e300;
+
 /// A number of the value is outside of `low..=high`.
 pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {
-    let limits = match (low.is_finite(), high.is_finite()) {
+    let is_limit = |number: f64| number.abs() < UNLIMITED;
+    let limits = match (is_limit(low), is_limit(high)) {
         (true, true) => format!("between {low} and {high}"),
         (true, false) => format!("at least {low}"),
         _ => format!("at most {high}"),

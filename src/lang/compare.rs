@@ -11,6 +11,8 @@ use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 
 const FIELDS: [&str; 5] = ["of", "metric", "by", "across", "baseline"];
+/// The numbers of a benchmark that a compare can pair, item by item.
+const NUMBERS: [&str; 1] = ["accuracy"];
 
 /// The compare, unless something is wrong with it.
 pub(super) fn check(
@@ -57,7 +59,15 @@ impl<'c> Checker<'_, '_, 'c> {
                     self.evaluator.report(found);
                     return None;
                 }
-                Field::Named(name, value) => self.fields.push((name, value)),
+                Field::Named(name, value) => {
+                    if let Some((first, _)) = self.fields.iter().find(|(other, _)| other.name == name.name) {
+                        let message = format!("`{}` is written twice", name.name);
+                        let found = Diagnostic::error(codes::FIELD_TWICE, message, name.span, "again here");
+                        self.evaluator.report(found.label(first.span, "first here").help("remove one of the two"));
+                        return None;
+                    }
+                    self.fields.push((name, value));
+                }
                 Field::Spread(value) | Field::Positional(value) => {
                     return self.wrong("a compare is written out", value.span, "not here", "write its fields");
                 }
@@ -120,6 +130,7 @@ impl<'c> Checker<'_, '_, 'c> {
         };
         let suite = self.suite(head, path)?;
         self.bench(&suite, bench)?;
+        self.number(number)?;
         self.evaluated_on(sweep, &bench.name, metric.span)?;
         Some((bench.name.clone(), number.name.clone()))
     }
@@ -153,6 +164,14 @@ impl<'c> Checker<'_, '_, 'c> {
             None => format!("it has: {}", known.collect::<Vec<_>>().join(", ")),
         };
         self.wrong(format!("the suite has no benchmark `{}`", bench.name), bench.span, "not in the suite", help)
+    }
+
+    fn number(&mut self, number: &Ident) -> Option<()> {
+        if NUMBERS.contains(&number.name.as_str()) {
+            return Some(());
+        }
+        let message = format!("a compare has no number `{}`", number.name);
+        self.wrong(message, number.span, "not compared", format!("it compares: {}", NUMBERS.join(", ")))
     }
 
     /// Whether the cells are scores of an evaluation that has the benchmark.

@@ -8,6 +8,11 @@ use crate::base::kind::Kind;
 use crate::base::source::Span;
 use std::rc::Rc;
 
+/// Bytes of text that count as one value.
+const BYTES_PER_VALUE: usize = 64;
+/// Characters of a text that a message quotes.
+const QUOTED: usize = 60;
+
 /// Named data, in the order written.
 pub(super) type Fields = Vec<(String, Datum)>;
 
@@ -197,6 +202,31 @@ impl Datum {
         }
     }
 
+    /// How many values it holds, itself included, counted up to `most`: parts that are shared count wherever they
+    /// stand, since whatever walks over a value meets them there.
+    pub fn size(&self, most: usize) -> usize {
+        let mut open = vec![self];
+        let mut count = 0;
+        while let Some(datum) = open.pop() {
+            count += match datum {
+                Datum::Opaque(ty) => ty.size(most),
+                Datum::Plain(Value::Reward(sum)) => 1 + sum.terms.len(),
+                Datum::Plain(Value::String(text)) => 1 + text.len() / BYTES_PER_VALUE,
+                _ => 1,
+            };
+            if count >= most {
+                return most;
+            }
+            match datum {
+                Datum::List(items) => open.extend(items.iter()),
+                Datum::Record(fields) => open.extend(fields.iter().map(|(_, value)| value)),
+                Datum::Variant(variant) => open.extend(variant.1.iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        count
+    }
+
     /// The node it is the result of.
     pub fn node(&self) -> Option<NodeId> {
         match self {
@@ -222,7 +252,10 @@ impl Datum {
     /// As a message calls its type: a text by its value, a module as one.
     pub fn describe(&self) -> String {
         match self {
-            Datum::Plain(Value::String(text)) => format!("the text \"{text}\""),
+            Datum::Plain(Value::String(text)) => match text.char_indices().nth(QUOTED) {
+                Some((end, _)) => format!("the text \"{}…\"", &text[..end]),
+                None => format!("the text \"{text}\""),
+            },
             Datum::Plain(Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Quantity(_)) => {
                 format!("{} ({})", self.show(), article(&self.ty().to_string()))
             }
@@ -322,7 +355,8 @@ fn show_plain(value: &Value) -> String {
 }
 
 fn show_quantity(quantity: Quantity) -> String {
-    format!("{}{}", quantity.amount, units::base_name(quantity.dimension))
+    let (amount, unit) = units::shown(quantity.amount, quantity.dimension);
+    format!("{amount}{unit}")
 }
 
 /// The name with `a` or `an` before it.

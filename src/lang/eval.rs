@@ -138,6 +138,11 @@ impl<'a> Evaluator<'a> {
         self.made <= MAX_VALUES
     }
 
+    /// Counts a value with all its parts; `false` when that is too many.
+    pub fn holds(&mut self, value: &Datum, span: Span) -> bool {
+        self.make(value.size(MAX_VALUES + 1), span)
+    }
+
     /// Reports that a limit is passed.
     pub fn too_large(&mut self, span: Span, what: &str) -> Datum {
         if self.diagnostics.iter().any(|found| found.code == codes::PROGRAM_TOO_LARGE) {
@@ -234,6 +239,9 @@ impl<'a> Evaluator<'a> {
         let builtins = prelude::BUILTINS.iter().copied();
         let known = locals.chain(own).chain(kinds).chain(variants).chain(builtins);
         let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
+        if let Some(help) = prelude::elsewhere(name) {
+            return self.report(found.help(help));
+        }
         let found = match (self.importable(name), nearest(name, known)) {
             (Some(import), _) => found.help(format!("import it: `{import}`")),
             (None, Some(meant)) => found.help(format!("did you mean `{meant}`?")).fix(span, meant),
@@ -262,7 +270,7 @@ impl<'a> Evaluator<'a> {
             ExprKind::Int(value) => Datum::int(*value),
             ExprKind::Float(value) => Datum::float(*value),
             ExprKind::Quantity(amount, unit) => self.quantity(*amount, unit, expr.span),
-            ExprKind::Text(parts) => self.text(parts, frame),
+            ExprKind::Text(parts) => self.text(parts, expr.span, frame),
             ExprKind::Name(name) => self.name(name, expr.span, frame),
             ExprKind::List(items) => self.list(items, expr.span, frame),
             ExprKind::Comprehension(comprehension) => self.comprehension(comprehension, expr.span, frame),
@@ -316,7 +324,7 @@ impl<'a> Evaluator<'a> {
         self.report(found)
     }
 
-    fn text(&mut self, parts: &[TextPart], frame: &mut Frame) -> Datum {
+    fn text(&mut self, parts: &[TextPart], span: Span, frame: &mut Frame) -> Datum {
         let mut text = String::new();
         let mut known = true;
         for part in parts {
@@ -329,14 +337,18 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        if known { Datum::string(text) } else { Datum::Opaque(Type::String) }
+        let text = Datum::string(text);
+        if !self.holds(&text, span) {
+            return Datum::UNKNOWN;
+        }
+        if known { text } else { Datum::Opaque(Type::String) }
     }
 
     fn list(&mut self, items: &[Expr], span: Span, frame: &mut Frame) -> Datum {
-        if !self.make(items.len(), span) {
+        let values: Vec<Datum> = items.iter().map(|item| self.expr(item, frame)).collect();
+        if !values.iter().all(|value| self.holds(value, span)) {
             return Datum::UNKNOWN;
         }
-        let values: Vec<Datum> = items.iter().map(|item| self.expr(item, frame)).collect();
         let first = values.first().map_or(Type::Unknown, Datum::ty);
         for (value, item) in values.iter().zip(items) {
             let (ty, numbers) = (value.ty(), [Type::Int, Type::Float]);
@@ -388,12 +400,15 @@ impl<'a> Evaluator<'a> {
             comprehension.condition.as_ref().is_none_or(|condition| self.condition(condition, frame) != Some(false));
         let result = keep.then(|| self.expr(&comprehension.item, frame));
         frame.locals.pop();
-        result
+        result.map(|result| if self.holds(&result, comprehension.item.span) { result } else { Datum::UNKNOWN })
     }
 
     fn record(&mut self, record: &Record, frame: &mut Frame) -> Datum {
         let arguments = self.arguments(&record.fields, frame);
         if arguments.open {
+            return Datum::UNKNOWN;
+        }
+        if !arguments.entries.iter().all(|entry| self.holds(&entry.value, entry.span)) {
             return Datum::UNKNOWN;
         }
         Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name, entry.value)).collect())
@@ -520,7 +535,7 @@ impl<'a> Evaluator<'a> {
     fn negate(&mut self, value: &Expr, span: Span, frame: &mut Frame) -> Datum {
         let value = self.expr(value, frame);
         let message = format!("`-` does not work on {}", value.describe());
-        operators::negate(&value).unwrap_or_else(|fault| self.fault(fault, message, span))
+        operators::negate(&value).unwrap_or_else(|fault| self.fault(fault, message, span, None))
     }
 
     fn arithmetic(&mut self, head: &Expr, rest: &[(Arithmetic, Expr)], frame: &mut Frame) -> Datum {
@@ -530,12 +545,26 @@ impl<'a> Evaluator<'a> {
             let value = self.expr(right, frame);
             let result = operators::arithmetic(*operator, &left, &value);
             left = match result {
+                Ok(result @ (Datum::List(_) | Datum::Plain(Value::Reward(_)))) => {
+                    if self.holds(&result, span) {
+                        result
+                    } else {
+                        Datum::UNKNOWN
+                    }
+                }
                 Ok(result) => result,
                 Err(Fault::RewardConstant) => self.reward_constant(*operator, span, right.span),
                 Err(fault) => {
                     let symbol = operator.symbol();
                     let message = format!("`{symbol}` does not work on {} and {}", left.describe(), value.describe());
-                    self.fault(fault, message, span.to(right.span))
+                    let texts = [&left, &value].map(|side| matches!(side.ty(), Type::String | Type::Path));
+                    let joins = symbol == "+" && texts.contains(&true);
+                    self.fault(
+                        fault,
+                        message,
+                        span.to(right.span),
+                        joins.then_some("texts are joined inside one: `\"${a}${b}\"`"),
+                    )
                 }
             };
             span = span.to(right.span);
@@ -543,12 +572,15 @@ impl<'a> Evaluator<'a> {
         left
     }
 
-    fn fault(&mut self, fault: Fault, message: String, span: Span) -> Datum {
+    fn fault(&mut self, fault: Fault, message: String, span: Span, help: Option<&str>) -> Datum {
         let found = match fault {
             Fault::Number(why) => Diagnostic::error(codes::BAD_NUMBER, why, span, "this has no result"),
             _ => Diagnostic::error(codes::BAD_OPERANDS, message, span, "these types do not go together"),
         };
-        self.report(found)
+        self.report(match help {
+            Some(help) => found.help(help),
+            None => found,
+        })
     }
 
     fn reward_constant(&mut self, operator: Arithmetic, left: Span, right: Span) -> Datum {
@@ -594,7 +626,7 @@ impl<'a> Evaluator<'a> {
     fn compare(&mut self, left: &Expr, operator: Comparison, right: &Expr, span: Span, frame: &mut Frame) -> Datum {
         let (left, right) = (self.expr(left, frame), self.expr(right, frame));
         let message = format!("{} and {} cannot be compared like this", left.describe(), right.describe());
-        operators::compare(operator, &left, &right).unwrap_or_else(|fault| self.fault(fault, message, span))
+        operators::compare(operator, &left, &right).unwrap_or_else(|fault| self.fault(fault, message, span, None))
     }
 
     /// The truth of a condition; `None` where it is not known, or was no condition.

@@ -151,7 +151,9 @@ impl Evaluator<'_> {
         for (name, span) in unknown {
             let found =
                 Diagnostic::error(codes::UNKNOWN_PARAM, format!("the file has no param `{name}`"), span, "set here");
+            let is_own = self.module(self.entry).names.contains_key(&name);
             let help = match (nearest(&name, params.iter().copied()), params.is_empty()) {
+                _ if is_own => format!("the file defines it itself: `param {name}: Type = …` would let it be set"),
                 (Some(meant), _) => format!("did you mean `{meant}`?"),
                 (None, true) => {
                     "the file has no params at all: declare one with `param name: Type = default`".to_string()
@@ -215,7 +217,13 @@ impl Evaluator<'_> {
 
     fn sweep(&mut self, sweep: &Sweep, doc: Option<String>) -> Option<SweepOut> {
         let mut axes: Vec<Vec<(String, Datum)>> = Vec::new();
-        for (name, values) in &sweep.axes {
+        for (index, (name, values)) in sweep.axes.iter().enumerate() {
+            if let Some((first, _)) = sweep.axes[..index].iter().find(|(other, _)| other.name == name.name) {
+                let message = format!("the axis `{}` is written twice", name.name);
+                let found = Diagnostic::error(codes::FIELD_TWICE, message, name.span, "again here");
+                self.report(found.label(first.span, "first here").help("give one of them another name"));
+                return None;
+            }
             axes.push(self.axis(name, values)?);
         }
         let count = axes.iter().try_fold(1usize, |count, axis| count.checked_mul(axis.len())).unwrap_or(usize::MAX);

@@ -16,17 +16,48 @@ const KEYWORDS: &[&str] = &[
 pub(super) fn explain(source: SourceId, base: usize, code: &str, at: usize) -> Option<Diagnostic> {
     let place = Place { source, base, code, at };
     place
-        .equals_for_colon()
+        .equals_for_equality()
+        .or_else(|| place.equals_for_colon())
         .or_else(|| place.bar_for_pipe())
         .or_else(|| place.unit_apart())
         .or_else(|| place.foreign())
+        .or_else(|| place.strange_character())
         .or_else(|| place.missing_keyword())
+        .or_else(|| place.no_item())
         .or_else(|| place.keyword_as_name())
+}
+
+/// The word that starts an item which other languages start with `word`.
+fn item_keyword(word: &str) -> Option<&'static str> {
+    match word {
+        "import" | "from" | "include" | "require" => Some("use"),
+        "def" | "fn" | "func" | "function" => Some("recipe"),
+        "var" | "const" | "val" | "set" => Some("let"),
+        _ => None,
+    }
+}
+
+/// A `word` stands where an item should begin.
+pub(super) fn not_an_item(word: &str, span: Span) -> Diagnostic {
+    let found = Diagnostic::error(
+        codes::NOT_AN_ITEM,
+        "an item is expected here",
+        span,
+        "items start with `use`, `param`, `let`, `recipe`, `suite`, `pipeline`, `sweep`, `compare` or `profile`",
+    );
+    match item_keyword(word).or_else(|| super::nearest::nearest(word, super::scan::ITEM_KEYWORDS)) {
+        Some(keyword) => found.help(format!("did you mean `{keyword}`?")).fix(span, keyword),
+        None => found,
+    }
 }
 
 /// The word or sign at byte `at`.
 pub(super) fn token(code: &str, at: usize) -> &str {
+    const SIGNS: [&str; 9] = ["|>", ">>", "==", "!=", "<=", ">=", "->", "=>", ".."];
     let rest = &code[at..];
+    if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+        return &rest[..sign.len()];
+    }
     let word = rest.bytes().take_while(|&byte| is_word(byte)).count();
     let sign = rest.chars().next().map_or(0, char::len_utf8);
     &rest[..word.max(sign)]
@@ -55,6 +86,23 @@ impl Place<'_> {
         &before[before.len() - length..]
     }
 
+    /// `if a = b`
+    fn equals_for_equality(&self) -> Option<Diagnostic> {
+        let line = &self.code[..self.at];
+        let line = &line[line.rfind('\n').map_or(0, |end| end + 1)..];
+        let is_word = |part: &&str| ["if", "when", "where"].contains(part);
+        let mut after = line.split_whitespace().rev().take_while(|part| !is_word(part)).peekable();
+        let in_condition = after.peek().is_some() && line.split_whitespace().any(|part| is_word(&part));
+        let ended = after.any(|part| part == "then" || part.ends_with([':', '{', ',', '=']));
+        if !self.rest().starts_with('=') || self.rest().starts_with("=>") || !in_condition || ended {
+            return None;
+        }
+        let span = self.span(self.at, self.at + 1);
+        let message = "two values are compared with `==`";
+        let found = Diagnostic::error(codes::FOREIGN_OPERATOR, message, span, "write `==`");
+        Some(found.help("`=` gives a name to a value").fix(span, "=="))
+    }
+
     fn equals_for_colon(&self) -> Option<Diagnostic> {
         // The parser may stop at the name before the sign, or at the sign itself.
         let word = token(self.code, self.at);
@@ -78,7 +126,7 @@ impl Place<'_> {
     }
 
     fn bar_for_pipe(&self) -> Option<Diagnostic> {
-        if !self.rest().starts_with('|') || self.rest().starts_with("||") {
+        if !self.rest().starts_with('|') || self.rest().starts_with("||") || self.rest().starts_with("|>") {
             return None;
         }
         let span = self.span(self.at, self.at + 1);
@@ -103,6 +151,9 @@ impl Place<'_> {
             return None;
         }
         let start = self.code[..at].trim_end().len();
+        if self.code[start..at].contains('\n') {
+            return None;
+        }
         let found = Diagnostic::error(
             codes::UNIT_APART,
             "a unit touches its number",
@@ -113,24 +164,71 @@ impl Place<'_> {
     }
 
     fn foreign(&self) -> Option<Diagnostic> {
+        /// No edit of this place alone would do.
+        const KEEP: &str = "…";
         const SIGNS: &[(&str, &str, &str)] = &[
             ("&&", "`and`", " and "),
             ("||", "`or`", " or "),
             ("->", "`|>` for a pipeline; `->` only stands in types", "|>"),
             ("**", "`*`; there are no powers", "*"),
             ("!", "`not`", "not "),
-            ("'", "double quotes", "\""),
+            ("'", "double quotes", KEEP),
             (";", "a line break", ""),
+            ("/*", "`#` before each line of a comment", KEEP),
+            ("?", "`if … then … else …`", KEEP),
+            ("^", "`*`; there are no powers", KEEP),
+            ("=>", "a `recipe`: there are no other functions", KEEP),
+            ("“", "double quotes: `\"`", KEEP),
+            ("”", "double quotes: `\"`", KEEP),
+            ("‘", "double quotes: `\"`", KEEP),
+            ("’", "double quotes: `\"`", KEEP),
+            ("`", "double quotes: `\"`", KEEP),
         ];
-        let (sign, ours, fix) = SIGNS.iter().find(|(sign, ..)| self.rest().starts_with(sign))?;
-        let span = self.span(self.at, self.at + sign.len());
+        // The parser may have taken the first half of a sign for an operator.
+        let second_half = self.at.checked_sub(1).filter(|&at| self.code.is_char_boundary(at));
+        let at_sign = |start: usize| SIGNS.iter().find(|(sign, ..)| self.code[start..].starts_with(sign));
+        let halved =
+            second_half.and_then(|at| Some((at, at_sign(at).filter(|sign| sign.0.is_ascii() && sign.0.len() > 1)?)));
+        let (at, (sign, ours, fix)) = at_sign(self.at).map(|sign| (self.at, sign)).or(halved)?;
+        let span = self.span(at, at + sign.len());
         let found = Diagnostic::error(
             codes::FOREIGN_OPERATOR,
             format!("`{sign}` does not exist here"),
             span,
             format!("write {ours}"),
         );
-        Some(if *sign == "'" { found } else { found.fix(span, *fix) })
+        Some(if *fix == KEEP { found } else { found.fix(span, *fix) })
+    }
+
+    /// A character that can stand in no name, or a backslash that starts no escape.
+    fn strange_character(&self) -> Option<Diagnostic> {
+        let first = self.rest().chars().next()?;
+        let span = self.span(self.at, self.at + first.len_utf8());
+        let (message, text) = match first {
+            '\\' => {
+                let pair: String = self.rest().chars().take(2).collect();
+                (format!("`{pair}` is no escape"), r#"escapes are `\n`, `\t`, `\"`, `\\` and `\$`"#)
+            }
+            _ if first.is_alphabetic() && !first.is_ascii() => {
+                (format!("`{first}` cannot stand in a name"), "names are made of a to z, A to Z, digits and `_`")
+            }
+            _ if !first.is_ascii_whitespace() && (first.is_control() || first.is_whitespace()) => {
+                let code = u32::from(first);
+                (format!("there is an invisible character, U+{code:04X}, here"), "remove it, or write a plain space")
+            }
+            _ => return None,
+        };
+        Some(Diagnostic::error(codes::SYNTAX, message, span, text))
+    }
+
+    /// Something at the start of a line, after an item that is complete, that starts no item.
+    fn no_item(&self) -> Option<Diagnostic> {
+        let word = token(self.code, self.at);
+        let is_word = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        if !is_word || !self.code[..self.at].ends_with('\n') || self.inside_brackets() || KEYWORDS.contains(&word) {
+            return None;
+        }
+        Some(not_an_item(word, self.span(self.at, self.at + word.len())))
     }
 
     /// A binding at the outermost level, without the word that makes it an item.

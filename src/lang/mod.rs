@@ -40,7 +40,7 @@ use signature::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
 use value::NodeId;
 
-/// Errors shown of one file; the rest would be noise until these are gone.
+/// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
 const MAX_PER_FILE: usize = 20;
 /// Evaluation recurses with the nesting of the program, which is bounded, but not by a thread's usual stack.
 const STACK_BYTES: usize = 256 << 20;
@@ -140,15 +140,15 @@ fn no_thread(entry: &resolve::Module) -> Diagnostic {
     Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(entry.source, 0, 0), "")
 }
 
-/// By file and place, each finding once, at most [`MAX_PER_FILE`] errors a file.
+/// By file and place, each finding once, at most [`MAX_PER_FILE`] errors and as many warnings a file.
 fn arranged(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|found| (found.span().map(|span| (span.source, span.start, span.end)), found.code));
     let mut seen = BTreeSet::new();
     diagnostics.retain(|found| seen.insert((found.code, found.span(), found.message.clone())));
     let mut shown: BTreeMap<_, usize> = BTreeMap::new();
     diagnostics.retain(|found| {
-        let count = shown.entry(found.span().map(|span| span.source)).or_default();
-        *count += usize::from(found.is_error());
+        let count = shown.entry((found.span().map(|span| span.source), found.is_error())).or_default();
+        *count += 1;
         *count <= MAX_PER_FILE
     });
     diagnostics

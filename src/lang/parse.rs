@@ -9,6 +9,9 @@ use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
+/// The longest item, in bytes, that is parsed again to find out what was missing.
+const MAX_PROBED: usize = 20_000;
+
 /// Parses a file: the items that are well formed, and what is wrong with the others.
 pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
     let scan = scan::scan(source, text);
@@ -29,7 +32,7 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
             }
             Err(error) => {
                 file.broken.extend(second_word(code));
-                diagnostics.push(syntax_error(source, slice.start, code, &error));
+                diagnostics.push(syntax_error(source, slice.start, Rule::item_only, code, &error));
             }
         }
         diagnostics.append(&mut builder.diagnostics);
@@ -52,8 +55,8 @@ pub(super) fn parse_expr(source: SourceId, text: &str, base: usize) -> Result<Ex
         )]);
     }
     let mut builder = Builder { source, base, diagnostics: Vec::new() };
-    let parsed =
-        Grammar::parse(Rule::expr_only, code).map_err(|error| vec![syntax_error(source, base, code, &error)])?;
+    let parsed = Grammar::parse(Rule::expr_only, code)
+        .map_err(|error| vec![syntax_error(source, base, Rule::expr_only, code, &error)])?;
     let expr = parsed.flatten().find(|pair| pair.as_rule() == Rule::expr).and_then(|pair| builder.expr(pair));
     match expr {
         Some(expr) if builder.diagnostics.is_empty() => Ok(expr),
@@ -67,35 +70,76 @@ fn second_word(code: &str) -> Option<String> {
     (length > 0).then(|| after[..length].to_string())
 }
 
-fn syntax_error(source: SourceId, base: usize, code: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
-    let at = match error.location {
-        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
-    };
+fn syntax_error(source: SourceId, base: usize, rule: Rule, code: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
+    let at = position(error);
     if let Some(found) = mistakes::explain(source, base, code, at) {
         return found;
     }
     let expected = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => expected_names(positives),
-        ErrorVariant::CustomError { message } => message.clone(),
+        ErrorVariant::ParsingError { positives, .. } => {
+            expected_names(positives).or_else(|| signs_that_fit(rule, code, at))
+        }
+        ErrorVariant::CustomError { message } => Some(message.clone()),
     };
+    let expected = expected.unwrap_or_else(|| "something else".to_string());
     let (message, end) = match code[at..].chars().next() {
         Some(_) => {
             (format!("`{}` is not expected here", mistakes::token(code, at)), at + mistakes::token(code, at).len())
         }
-        None => ("the item ends too early".to_string(), at),
+        None => (format!("{} ends too early", if rule == Rule::item_only { "the item" } else { "the value" }), at),
     };
-    Diagnostic::error(codes::SYNTAX, message, Span::new(source, base + at, base + end), format!("expected {expected}"))
+    // An empty place at the end of a text has no picture: its last character stands for it.
+    let start = if end == at { code[..at].char_indices().next_back().map_or(at, |(last, _)| last) } else { at };
+    Diagnostic::error(
+        codes::SYNTAX,
+        message,
+        Span::new(source, base + start, base + end),
+        format!("expected {expected}"),
+    )
 }
 
-fn expected_names(rules: &[Rule]) -> String {
+/// The signs that would let the parser go on at byte `at`: pest names rules, but no signs, among what it expected.
+fn signs_that_fit(rule: Rule, code: &str, at: usize) -> Option<String> {
+    const SIGNS: &[(&str, &str)] = &[
+        (":", "`:`"),
+        ("=", "`=`"),
+        ("(", "`(`"),
+        ("{", "`{`"),
+        (",", "`,`"),
+        (")", "`)`"),
+        ("]", "`]`"),
+        ("}", "`}`"),
+    ];
+    // Each sign is one more parse, which only a short item is worth.
+    if code.len() > MAX_PROBED {
+        return None;
+    }
+    let fits = |sign: &str| match Grammar::parse(rule, &format!("{} {sign} {}", &code[..at], &code[at..])) {
+        Ok(_) => true,
+        Err(error) => position(&error) > at + sign.len(),
+    };
+    listed(SIGNS.iter().filter(|(sign, _)| fits(sign)).map(|&(_, name)| name).collect())
+}
+
+fn position(error: &pest::error::Error<Rule>) -> usize {
+    match error.location {
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+    }
+}
+
+fn expected_names(rules: &[Rule]) -> Option<String> {
     let mut names: Vec<&str> = rules.iter().filter_map(|&rule| rules::name(rule)).collect();
     names.sort_unstable();
     names.dedup();
-    match names.split_last() {
-        None => "something else".to_string(),
-        Some((last, [])) => (*last).to_string(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-    }
+    listed(names)
+}
+
+/// `a, b or c`
+fn listed(names: Vec<&str>) -> Option<String> {
+    Some(match names.split_last()? {
+        (last, []) => (*last).to_string(),
+        (last, others) => format!("{} or {last}", others.join(", ")),
+    })
 }
 
 /// The parts of a pair, comments left out: pest keeps them wherever they stand.

@@ -9,3 +9,20 @@ pub(super) const MODULES: &[(&str, &str)] = &[
 
 /// Names that the evaluator itself provides.
 pub(super) const BUILTINS: &[&str] = &["identity", "chain", "repeat", "verifier"];
+
+/// What to write instead of a name that other languages have, or that this one does not have yet.
+pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "True" => "write `true`",
+        "False" => "write `false`",
+        "None" | "null" | "nil" | "undefined" => "write `none`",
+        "hf" => "not there yet: download the model, and write `local(\"folder\")`",
+        "hf_dataset" | "parquet" => "not there yet: save the rows as JSON lines, and write `jsonl(\"file\")`",
+        "api" => "not there yet: a teacher is a model, such as `local(\"folder\")`",
+        "lora" | "merge" => "adapters are not there yet: training changes all weights",
+        "jsd" => "not there yet: write `kl()` or `text()`",
+        "exec" | "map_format" | "decontaminate" | "mix" | "take" | "split" => "not there yet",
+        "dpo" | "ppo" | "orpo" | "kto" | "rloo" | "reinforce" => "stages that train are `sft`, `distill` and `grpo`",
+        _ => return None,
+    })
+}

@@ -8,7 +8,9 @@ const MAX_DEPTH: usize = 48;
 /// How many `if` and `->` an item may hold, since both nest to the right without brackets.
 const MAX_RIGHT_NESTING: usize = 64;
 
-const ITEM_KEYWORDS: [&str; 9] = ["use", "param", "let", "recipe", "suite", "pipeline", "sweep", "compare", "profile"];
+/// The words that start items.
+pub(super) const ITEM_KEYWORDS: [&str; 9] =
+    ["use", "param", "let", "recipe", "suite", "pipeline", "sweep", "compare", "profile"];
 
 /// The text of one item.
 #[derive(Debug)]
@@ -156,7 +158,16 @@ impl<'a> Scanner<'a> {
         let rest = self.text[self.at..].trim_start();
         let names_something = rest.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_' || next == '"');
         let outermost = self.slices.last().is_none_or(|slice| self.column(start) <= self.column(slice.start));
-        self.stack.is_empty() || (names_something && outermost && self.first_on_line(start))
+        if self.stack.is_empty() {
+            return !self.names_item(start);
+        }
+        names_something && outermost && self.first_on_line(start)
+    }
+
+    /// Whether a word stands right behind the keyword of an item, on its line: a name, though a bad one.
+    fn names_item(&self, start: usize) -> bool {
+        let begun = self.slices.last().map(|slice| &self.text[slice.start..start]);
+        begun.is_some_and(|begun| ITEM_KEYWORDS.contains(&begun.trim_end()) && !begun.contains('\n'))
     }
 
     fn let_in_block(&self, start: usize) -> bool {
@@ -225,16 +236,7 @@ impl<'a> Scanner<'a> {
         if self.slices.is_empty() && !self.stray {
             self.stray = true;
             let end = start + word.len();
-            let nearest = super::nearest::nearest(word, ITEM_KEYWORDS);
-            let mut found = Diagnostic::error(
-                codes::NOT_AN_ITEM,
-                "an item is expected here",
-                self.span(start, end),
-                "items start with `use`, `param`, `let`, `recipe`, `suite`, `pipeline`, `sweep`, `compare` or `profile`",
-            );
-            if let Some(keyword) = nearest {
-                found = found.help(format!("did you mean `{keyword}`?")).fix(self.span(start, end), keyword);
-            }
+            let found = super::mistakes::not_an_item(word, self.span(start, end));
             self.diagnostics.push(found);
         }
     }
@@ -281,7 +283,10 @@ impl<'a> Scanner<'a> {
 
     fn close(&mut self, at: usize, closer: u8) {
         if !self.stack.iter().any(|open| open.closer == closer) {
-            return self.unopened(at, closer);
+            return match self.stack.pop_if(|open| !open.in_text && self.bytes[open.at] != b'{') {
+                Some(open) => self.wrong_closer(&open, at, closer),
+                None => self.unopened(at, closer),
+            };
         }
         while let Some(open) = self.stack.pop() {
             if open.closer == closer {
@@ -307,6 +312,19 @@ impl<'a> Scanner<'a> {
         .fix(self.span(at, at), wanted.to_string());
         if !self.current_broken() {
             self.diagnostics.push(found);
+        }
+        self.break_current();
+    }
+
+    /// `(1 + 2]`: nothing else is open that the closer could mean.
+    fn wrong_closer(&mut self, open: &Open, at: usize, closer: u8) {
+        let (opener, wanted) = (self.bytes[open.at] as char, open.closer as char);
+        let span = self.span(at, at + 1);
+        let message = format!("`{}` does not close `{opener}`", closer as char);
+        let found = Diagnostic::error(codes::MISSING_CLOSER, message, span, format!("write `{wanted}` here"));
+        if !self.current_broken() {
+            self.diagnostics
+                .push(found.label(self.span(open.at, open.at + 1), "opened here").fix(span, wanted.to_string()));
         }
         self.break_current();
     }

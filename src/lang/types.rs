@@ -122,6 +122,26 @@ impl Type {
         Type::Function(Box::new(from), Box::new(to))
     }
 
+    /// How many types it is built of, itself included, counted up to `most`.
+    pub fn size(&self, most: usize) -> usize {
+        let mut open = vec![self];
+        let mut count = 0;
+        while let Some(ty) = open.pop() {
+            count += 1;
+            if count >= most {
+                return most;
+            }
+            match ty {
+                Type::List(inner) | Type::Optional(inner) => open.push(inner),
+                Type::Function(from, to) => open.extend([&**from, &**to]),
+                Type::Record(fields) => open.extend(fields.iter().map(|(_, ty)| ty)),
+                Type::OneOf(options) => open.extend(options),
+                _ => {}
+            }
+        }
+        count
+    }
+
     /// Whether a value of type `self` may stand where `wanted` is expected.
     pub fn fits(&self, wanted: &Type) -> bool {
         use Type::*;

@@ -49,6 +49,14 @@ pub(super) fn of(dimension: Dimension) -> Vec<&'static str> {
     UNITS.iter().filter(|unit| unit.1 == dimension).map(|unit| unit.0).collect()
 }
 
+/// An amount as a reader writes it: durations and sizes in the largest unit that leaves a whole number.
+pub(super) fn shown(amount: f64, dimension: Dimension) -> (f64, &'static str) {
+    let is_scaled = matches!(dimension, Dimension::Duration | Dimension::Size) && amount != 0.0;
+    let whole = UNITS.iter().filter(|unit| is_scaled && unit.1 == dimension && amount % unit.2 == 0.0);
+    let largest = whole.max_by(|left, right| left.2.total_cmp(&right.2));
+    largest.map_or((amount, base_name(dimension)), |&(name, _, factor)| (amount / factor, name))
+}
+
 /// The unit in which amounts of a dimension are printed.
 pub(super) fn base_name(dimension: Dimension) -> &'static str {
     match dimension {

@@ -9,7 +9,7 @@ pub mod params;
 pub mod schedule;
 
 pub use clip::clip_to_norm;
-pub use gradients::Gradients;
+pub use gradients::{Gradients, MissingGradients};
 pub use linear::Linear;
 pub use optim::{AdamW, AdamWConfig};
 pub use params::Params;

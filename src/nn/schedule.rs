@@ -36,7 +36,8 @@ impl Schedule {
     ///
     /// In warm-up over w steps, step s has (s + 1) / w of the peak: no step is wasted on a rate of zero.
     pub fn at(&self, step: u64) -> f64 {
-        let warmup = (self.warmup * self.total as f64).ceil();
+        // Rounding must not add a step: 7 % of 100 steps are 7, not 7.000000000000001.
+        let warmup = (self.warmup * self.total as f64 - 1e-9).ceil();
         let step = step as f64;
         if step < warmup {
             return self.peak * (step + 1.0) / warmup;
@@ -83,5 +84,15 @@ mod tests {
     fn without_warmup_the_first_step_has_the_peak() {
         let schedule = Schedule { shape: Shape::Linear, peak: 1.0, warmup: 0.0, min_lr_ratio: 0.0, total: 4 };
         assert_eq!([0, 1, 2, 3].map(|step| schedule.at(step)), [1.0, 0.75, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn the_edges_have_rates_too() {
+        let at = |warmup: f64, total: u64, step: u64| {
+            Schedule { shape: Shape::Cosine, peak: 1.0, warmup, min_lr_ratio: 0.0, total }.at(step)
+        };
+        assert_eq!((at(0.0, 1, 0), at(0.03, 1, 0), at(1.0, 1, 0)), (1.0, 1.0, 1.0));
+        assert_eq!((at(1.0, 4, 0), at(1.0, 4, 3)), (0.25, 1.0));
+        assert_eq!(at(7.0 / 100.0, 100, 6), 1.0, "seven steps of warm-up, not eight");
     }
 }

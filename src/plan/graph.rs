@@ -35,8 +35,8 @@ pub struct Node {
     pub name: String,
     /// Canonical arguments for the worker, paths as written.
     pub args: Json,
-    /// The paths in them.
-    pub paths: Vec<String>,
+    /// The paths in them, each with the digest of the content that the key stands for.
+    pub contents: BTreeMap<String, Digest>,
     /// What the deep key hashes.
     pub document: Json,
     /// Role to the index of the node that makes it.
@@ -271,7 +271,7 @@ impl<'a> Builder<'a> {
             return index;
         }
         let sources: Vec<usize> = inputs.iter().map(|(_, index)| *index).collect();
-        let index = self.graph.dag.add_node(node(call, key, document, inputs));
+        let index = self.graph.dag.add_node(node(call, key, document, inputs, contents.clone()));
         for source in sources {
             self.graph.dag.add_edge(NodeIndex::new(source), index, ());
         }
@@ -314,14 +314,20 @@ pub fn cell_label(sweep: &str, coordinates: &[(String, String)]) -> String {
     format!("{sweep}[{}]", coordinates.join(", "))
 }
 
-fn node(call: &StageCall, key: Digest, document: Json, inputs: Vec<(String, usize)>) -> Node {
+fn node(
+    call: &StageCall,
+    key: Digest,
+    document: Json,
+    inputs: Vec<(String, usize)>,
+    contents: BTreeMap<String, Digest>,
+) -> Node {
     Node {
         key,
         kind: call.kind.clone(),
         version: call.version,
         name: call.name.clone(),
         args: fields_to_json(&call.args),
-        paths: key::paths(&call.args),
+        contents,
         document,
         inputs,
         output: call.output,

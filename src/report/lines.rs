@@ -105,7 +105,7 @@ mod tests {
           lower learning_rate
         exam           cannot run: it needs reason, which failed
         mimic          stopped after step 7; the same command continues from there
-        finished in 83.0 s: 1 run, 1 cached, 1 failed, 1 could not run
+        stopped after 83.0 s: 1 run, 1 cached, 1 failed, 1 could not run
         ");
     }
 }

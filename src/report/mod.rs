@@ -48,7 +48,15 @@ mod tests {
             Event::StageFailed { stage: stage("reason", "grpo"), message, declared_at: Some("a.srlm:7:1".into()) },
             Event::StageBlocked { stage: stage("exam", "evaluate"), by: stage("reason", "grpo") },
             Event::StageInterrupted { stage: stage("mimic", "distill"), saved_at: Some(7) },
-            Event::RunFinished { run: "r1".into(), finished: 1, cached: 1, failed: 1, blocked: 1, seconds: 83.0 },
+            Event::RunFinished {
+                run: "r1".into(),
+                finished: 1,
+                cached: 1,
+                failed: 1,
+                blocked: 1,
+                interrupted: true,
+                seconds: 83.0,
+            },
         ]
     }
 }

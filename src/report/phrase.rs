@@ -25,9 +25,10 @@ pub fn line(event: &Event) -> Option<String> {
             of(stage, &format!("stopped after step {step}; the same command continues from there"))
         }
         Event::StageInterrupted { stage, saved_at: None } => of(stage, "stopped before a first state was saved"),
-        Event::RunFinished { finished: 0, failed: 0, .. } => return None,
-        Event::RunFinished { finished, cached, failed, blocked, seconds: took, .. } => {
-            finished_line([*finished, *cached, *failed, *blocked], *took)
+        Event::RunFinished { finished: 0, failed: 0, interrupted: false, .. } => return None,
+        Event::RunFinished { finished, cached, failed, blocked, interrupted, seconds: took, .. } => {
+            let how = if *interrupted { "stopped after" } else { "finished in" };
+            finished_line(how, [*finished, *cached, *failed, *blocked], *took)
         }
     })
 }
@@ -59,16 +60,17 @@ fn kind(stage: &StageRef) -> String {
 
 fn started(stages: usize, cached: usize, to_run: usize) -> String {
     match to_run {
+        0 if stages == 0 => "nothing to run: the file has no pipeline and no sweep".to_string(),
         0 => format!("nothing to run: {stages} stages, all cached"),
         _ => format!("{stages} stages, {cached} cached, {to_run} to run"),
     }
 }
 
-fn finished_line([finished, cached, failed, blocked]: [usize; 4], took: f64) -> String {
+fn finished_line(how: &str, [finished, cached, failed, blocked]: [usize; 4], took: f64) -> String {
     let mut parts = vec![format!("{finished} run"), format!("{cached} cached")];
     parts.extend((failed > 0).then(|| format!("{failed} failed")));
     parts.extend((blocked > 0).then(|| format!("{blocked} could not run")));
-    format!("finished in {}: {}", seconds(took), parts.join(", "))
+    format!("{how} {}: {}", seconds(took), parts.join(", "))
 }
 
 fn said_line(stage: &StageRef, said: &StageEvent) -> Option<String> {

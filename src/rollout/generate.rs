@@ -73,7 +73,10 @@ pub enum RolloutError {
     #[error("{0}")]
     Sampling(String),
     /// The model gave a logit that is no number.
-    #[error("the model's logits for prompt {index} are not finite: its weights have diverged")]
+    #[error(
+        "the model's logits for prompt {index} are not finite: its weights have diverged; \
+         lower the `learning_rate` they were trained with"
+    )]
     NotFinite {
         /// Which prompt, from 0.
         index: usize,

@@ -132,9 +132,9 @@ fn from_text(
     rows: Vec<Row>,
 ) -> Result<Trained, StageError> {
     let taught = teacher_rows(context, args, loss, teacher, rows)?;
-    let (examples, facts) = args.text.examples(context, model, &taught)?;
+    let (examples, facts) = args.text.examples(context, model, &taught, model.context_length())?;
     let (decoder, params) = model.trainable()?;
-    let (params, metrics) = sft::train(decoder, params, &examples, &args.text.settings(), &context.watch())?;
+    let (params, metrics) = sft::train(decoder, params, &examples, &args.text.settings("distill"), &context.watch())?;
     Ok((params, facts.into_iter().chain(metrics).collect()))
 }
 
@@ -146,6 +146,9 @@ fn teacher_rows(
     teacher: &LanguageModel,
     rows: Vec<Row>,
 ) -> Result<Vec<Row>, StageError> {
+    if let Some(reward) = &loss.keep {
+        reward.check().map_err(|error| StageError::input(error.to_string()))?;
+    }
     let kept = context.states.join("teacher.jsonl");
     if kept.exists() {
         return Ok(read_rows(&kept)?);
@@ -165,6 +168,12 @@ fn teacher_rows(
     }
     let taught: Vec<Row> = taught.into_iter().map(|completed| completed.into_row()).collect();
     context.facts([("teacher_completions", asked as f64), ("teacher_completions_kept", taught.len() as f64)]);
+    if taught.is_empty() {
+        return Err(StageError::input(format!(
+            "none of the teacher's {asked} completions scores at least 1 by `keep`: raise `samples` or \
+             `max_completion_length`, use a better teacher, or a reward whose terms reach 1"
+        )));
+    }
     std::fs::create_dir_all(&context.states)?;
     write_rows(&kept, &taught)?;
     Ok(taught)
@@ -184,7 +193,8 @@ fn from_distributions(
              use `loss: text()`, or a teacher with the student's tokenizer",
         ));
     }
-    let (examples, facts) = args.text.examples(context, model, rows)?;
+    let positions = model.context_length().min(teacher.context_length());
+    let (examples, facts) = args.text.examples(context, model, rows, positions)?;
     let divergence = Divergence {
         direction: loss.direction,
         temperature: loss.temperature,
@@ -193,6 +203,6 @@ fn from_distributions(
     let (decoder, params) = model.trainable()?;
     let teacher = teacher.frozen()?;
     let (params, metrics) =
-        train(decoder, params, &teacher, &examples, &divergence, &args.text.settings(), &context.watch())?;
+        train(decoder, params, &teacher, &examples, &divergence, &args.text.settings("distill"), &context.watch())?;
     Ok((params, facts.into_iter().chain(metrics).collect()))
 }

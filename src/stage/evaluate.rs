@@ -7,6 +7,7 @@ use super::sampling::{Completed, complete};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
+use crate::data::row::Row;
 use crate::eval::score::{Completion, ItemScore, Summary, score_item, write_scores};
 use crate::lang::signature::{Signature, Variant};
 use crate::lang::types::Type;
@@ -85,16 +86,21 @@ impl Stage for Evaluate {
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: EvaluateArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
-        let mut items = Vec::new();
+        let (mut items, mut metrics) = (Vec::new(), Metrics::new());
         for (name, Bench::Bench(bench)) in &args.suite {
-            let completed = answer(context, &model, bench)?;
+            let rows = gold_rows(context, bench)?;
+            let completed = answer(context, &model, bench, &rows)?;
+            // An accuracy over fewer items than the benchmark has must not pass for one over all of them.
+            let dropped = rows.len() - completed.len() / bench.samples;
+            metrics.insert(format!("{name}.dropped"), dropped as f64);
             items.extend(completed.chunks(bench.samples).filter_map(|samples| judge(name, samples)));
         }
         let summaries = write_scores(&context.out, &items, Seed::new(0).child("intervals", 0))?;
         let named = |(bench, summary): (String, Summary)| {
             summary.into_iter().map(move |(metric, value)| (format!("{bench}.{metric}"), value))
         };
-        Ok(summaries.into_iter().flat_map(named).collect())
+        metrics.extend(summaries.into_iter().flat_map(named));
+        Ok(metrics)
     }
 }
 
@@ -109,7 +115,7 @@ fn judge(bench: &str, samples: &[Completed]) -> Option<ItemScore> {
     score_item(bench, &samples.first()?.row, &completions, Search::Lenient)
 }
 
-fn answer(context: &StageContext, model: &LanguageModel, bench: &BenchArgs) -> Result<Vec<Completed>, StageError> {
+fn gold_rows(context: &StageContext, bench: &BenchArgs) -> Result<Vec<Row>, StageError> {
     let rows = dataset::read(context, &bench.data.input)?;
     if let Some(row) = rows.iter().find(|row| row.answer.is_none()) {
         return Err(StageError::input(format!(
@@ -117,6 +123,15 @@ fn answer(context: &StageContext, model: &LanguageModel, bench: &BenchArgs) -> R
             row.id
         )));
     }
+    Ok(rows)
+}
+
+fn answer(
+    context: &StageContext,
+    model: &LanguageModel,
+    bench: &BenchArgs,
+    rows: &[Row],
+) -> Result<Vec<Completed>, StageError> {
     let sampling = Sampling {
         temperature: bench.temperature,
         top_k: None,
@@ -125,5 +140,5 @@ fn answer(context: &StageContext, model: &LanguageModel, bench: &BenchArgs) -> R
         stop_ids: model.tokenizer.stop_ids().to_vec(),
     };
     let seed = Seed::new(bench.seed).child("evaluate", 0);
-    complete(context, model, &rows, bench.samples, &sampling, seed)
+    complete(context, model, rows, bench.samples, &sampling, seed)
 }

@@ -27,7 +27,8 @@ arguments! {
         /// What scores a completion.
         reward: RewardSum, aliases ["reward_funcs", "reward_function"];
         /// How long to train: steps, epochs over the prompts, or prompt tokens.
-        budget: Budget = Budget::Steps(300), aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"];
+        budget: Budget = Budget::Steps(300),
+            aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"], range 1e-6 ..= 1e300;
         /// Peak learning rate.
         learning_rate: f64 = 1e-6, aliases ["lr"], range 0 ..= 10;
         /// Prompts an optimiser step.
@@ -49,9 +50,10 @@ arguments! {
         loss: PolicyLoss = PolicyLoss::Dapo, aliases ["loss_type"];
         /// What the centred rewards are divided by; always "none" under `loss: "dr_grpo"`.
         scale_rewards: RewardScaling = RewardScaling::Group;
-        /// Lower clip of the ratio.
-        epsilon: f64 = 0.2, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1;
-        /// Upper clip, `epsilon` where none; the absolute cap (5.0 where none) under `loss: "cispo"`.
+        /// Lower clip of the ratio; where none 0.2, and 3e-4 under `loss: "gspo"`.
+        epsilon: Option<f64> = None, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1;
+        /// Upper clip; where none `epsilon`, or 4e-4 under `loss: "gspo"` without an `epsilon`. Under `loss: "cispo"`
+        /// the absolute cap, 5.0 where none.
         epsilon_high: Option<f64> = None, aliases ["clip_ratio_high"], range 0 ..= 100;
         /// Factor of the KL to the model that the stage started from.
         kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef"], range 0 ..= 100;
@@ -59,7 +61,7 @@ arguments! {
         kl_estimator: KlEstimator = KlEstimator::K3;
         /// Optimiser steps a rollout batch.
         iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu"], range 1 ..= 1000;
-        /// Completions cut at the limit: counted, masked out, or scored 0.
+        /// Completions cut at the limit: counted like any other, masked out of the loss, or scored 0 at most.
         overlong: Overlong = Overlong::Keep, aliases ["mask_truncated_completions"];
         ..training: TrainingArgs;
     }
@@ -98,11 +100,14 @@ impl Stage for Grpo {
         let model = LanguageModel::load(context.input("model")?)?;
         let settings = args.settings(&model)?;
         let rows = dataset::read(context, &args.data.input)?;
+        let read = rows.len();
         let tasks = encode_prompts(context, &model, rows, args.max_completion_length.tokens)?;
         let reference = if args.kl_coef > 0.0 { Some(model.frozen()?) } else { None };
         let (decoder, params) = model.trainable()?;
-        let (params, metrics) =
+        let (params, mut metrics) =
             train(decoder, params, reference, &tasks, &model.tokenizer, &settings, &context.watch())?;
+        metrics.insert("data.prompts".to_string(), read as f64);
+        metrics.insert("data.prompts_dropped".to_string(), (read - tasks.len()) as f64);
         model.save(&context.out, &params)?;
         Ok(metrics)
     }
@@ -131,7 +136,7 @@ impl GrpoArgs {
             objective: self.objective(),
             overlong: self.overlong,
             optimiser: self.training.optimiser(self.learning_rate),
-            seed: Seed::new(self.training.seed),
+            seed: Seed::new(self.training.seed).child("grpo", 0),
         })
     }
 
@@ -145,14 +150,22 @@ impl GrpoArgs {
         }
     }
 
+    /// Lower and upper clip. One ratio a sequence stays far nearer to 1 than a token's: the defaults of GSPO are those
+    /// of its paper (arXiv:2507.18071, section 5).
+    fn clips(&self) -> (f64, f64) {
+        let (low, high) = match (self.loss, self.epsilon) {
+            (PolicyLoss::Cispo, low) => (low.unwrap_or(0.2), 5.0),
+            (PolicyLoss::Gspo, None) => (3e-4, 4e-4),
+            (_, low) => (low.unwrap_or(0.2), low.unwrap_or(0.2)),
+        };
+        (low, self.epsilon_high.unwrap_or(high))
+    }
+
     fn objective(&self) -> Objective {
-        let epsilon_high = self.epsilon_high.unwrap_or(match self.loss {
-            PolicyLoss::Cispo => 5.0,
-            _ => self.epsilon,
-        });
+        let (epsilon, epsilon_high) = self.clips();
         Objective {
             loss: self.loss,
-            epsilon: self.epsilon,
+            epsilon,
             epsilon_high,
             kl_coef: self.kl_coef,
             kl_estimator: self.kl_estimator,

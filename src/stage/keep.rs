@@ -36,6 +36,7 @@ impl Stage for Keep {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: KeepArgs = context.args()?;
+        args.reward.check().map_err(|error| StageError::input(error.to_string()))?;
         let mut rows = dataset::read(context, "data")?;
         let read = rows.len();
         rows.retain(|row| {

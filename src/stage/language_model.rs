@@ -7,9 +7,6 @@ use crate::model::{Decoder, ModelConfig, Weights, checkpoint};
 use crate::nn::Params;
 use std::path::Path;
 
-/// Files beside weights and tokenizer that travel with a model through training.
-const COMPANIONS: &[&str] = &["generation_config.json"];
-
 /// A loaded model folder.
 pub struct LanguageModel {
     /// The architecture.
@@ -64,7 +61,7 @@ impl LanguageModel {
     /// [`StageError::Machine`] where the disk refuses.
     pub fn save(&self, out: &Path, params: &Params) -> Result<(), StageError> {
         checkpoint::save(out, &self.config, &params.tensors().into_iter().collect())?;
-        for name in TOKENIZER_FILES.iter().chain(COMPANIONS) {
+        for name in TOKENIZER_FILES {
             if let Some(path) = self.files.get(*name) {
                 std::fs::copy(path, out.join(name)).map_err(|error| at(path, error))?;
             }

@@ -65,11 +65,22 @@ pub fn encode_prompts(
         ("prompts_dropped", (read - tasks.len()) as f64),
         ("longest_prompt", longest as f64),
     ]);
+    if tasks.is_empty() && read == 0 {
+        return Err(StageError::input("the dataset has no row: there is nothing to complete"));
+    }
     if tasks.is_empty() {
         return Err(StageError::input(format!(
             "none of {read} prompts leaves room for {max_completion} tokens in a context of {room}: \
              lower `max_completion_length`"
         )));
+    }
+    if tasks.len() < read {
+        let message = format!(
+            "{} of {read} prompts are left out: they leave no room for {max_completion} tokens in a context of \
+             {room}; lower `max_completion_length` to have them all",
+            read - tasks.len()
+        );
+        context.say(StageEvent::Warning { message });
     }
     Ok(tasks)
 }
@@ -87,9 +98,12 @@ pub fn complete(
     seed: Seed,
 ) -> Result<Vec<Completed>, StageError> {
     let tasks = encode_prompts(context, model, rows.to_vec(), sampling.max_tokens)?;
-    let prompts: Vec<Prompt> = (0..tasks.len() * samples)
-        .map(|at| Prompt { ids: tasks[at / samples].prompt.clone(), seed: seed.child("sample", at as u64) })
-        .collect();
+    // A stream belongs to a row's id, so that other rows can come and go without changing its completions.
+    let prompt = |at: usize| {
+        let task = &tasks[at / samples];
+        Prompt { ids: task.prompt.clone(), seed: seed.child(&task.row.id, (at % samples) as u64) }
+    };
+    let prompts: Vec<Prompt> = (0..tasks.len() * samples).map(prompt).collect();
     let decoder = model.frozen()?;
     let mut told = Progress::default();
     let completions = rollout::generate(&decoder, &prompts, sampling, SEQUENCES_AT_ONCE, &mut |now| {

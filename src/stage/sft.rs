@@ -5,6 +5,7 @@ use super::dataset;
 use super::language_model::LanguageModel;
 use super::training::TrainingArgs;
 use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::event::StageEvent;
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
 use crate::data::encode::{Example, LossOn};
@@ -31,13 +32,14 @@ arguments! {
     /// What `sft` and `distill` share: how long, how fast, on what part of the text.
     pub struct TextArgs {
         /// How long to train: epochs, steps or tokens.
-        budget: Budget = Budget::Epochs(3.0), aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"];
+        budget: Budget = Budget::Epochs(3.0),
+            aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"], range 1e-6 ..= 1e300;
         /// Peak learning rate.
         learning_rate: f64 = 2e-5, aliases ["lr"], range 0 ..= 10;
         /// Sequences an optimiser step, however they are split into forward passes.
         batch: Seqs = Seqs { seqs: 16 },
             aliases ["batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
-        /// The longest row in tokens, prompt and completion together.
+        /// The longest row in tokens, prompt and completion together; never more than the model's positions.
         max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len"], range 2 ..= 1e9;
         /// What becomes of longer rows.
         overlong: Overlong = Overlong::Drop;
@@ -66,9 +68,9 @@ impl Stage for Sft {
         let args: SftArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
         let rows = dataset::read(context, &args.data.input)?;
-        let (examples, facts) = args.text.examples(context, &model, &rows)?;
+        let (examples, facts) = args.text.examples(context, &model, &rows, model.context_length())?;
         let (decoder, params) = model.trainable()?;
-        let (params, metrics) = train(decoder, params, &examples, &args.text.settings(), &context.watch())?;
+        let (params, metrics) = train(decoder, params, &examples, &args.text.settings("sft"), &context.watch())?;
         model.save(&context.out, &params)?;
         Ok(facts.into_iter().chain(metrics).collect())
     }
@@ -77,6 +79,9 @@ impl Stage for Sft {
 impl TextArgs {
     /// Encodes the rows, says what was read, dropped and cut, and returns the same for the record as `data.…`.
     ///
+    /// `positions` is the longest sequence that every model concerned takes: rows are held to it where it is less
+    /// than `max_length`.
+    ///
     /// # Errors
     /// [`StageError::Input`] where no row is left.
     pub fn examples(
@@ -84,21 +89,36 @@ impl TextArgs {
         context: &StageContext,
         model: &LanguageModel,
         rows: &[Row],
+        positions: usize,
     ) -> Result<(Vec<Example>, Metrics), StageError> {
-        let (examples, facts) = prepare(&model.tokenizer, rows, self.loss_on, self.max_length.tokens, self.overlong)?;
+        let max_length = self.max_length.tokens.min(positions);
+        let held = max_length < self.max_length.tokens;
+        let (examples, facts) = match prepare(&model.tokenizer, rows, self.loss_on, max_length, self.overlong) {
+            Err(error) if held => {
+                return Err(StageError::input(format!("{error}; the model has no more than {positions} positions")));
+            }
+            prepared => prepared?,
+        };
+        if held && facts.dropped + facts.cut > 0 {
+            let message = format!(
+                "rows are held to the model's {positions} positions, less than `max_length`: {} are left out, {} cut",
+                facts.dropped, facts.cut
+            );
+            context.say(StageEvent::Warning { message });
+        }
         context.facts(facts.to_map());
         let recorded = facts.to_map().into_iter().map(|(name, count)| (format!("data.{name}"), count));
         Ok((examples, recorded.collect()))
     }
 
-    /// The settings as the trainers take them.
-    pub fn settings(&self) -> SftSettings {
+    /// The settings as the trainers take them; two kinds of stage with one seed draw from different streams.
+    pub fn settings(&self, kind: &str) -> SftSettings {
         SftSettings {
             budget: self.budget,
             batch: self.batch.seqs,
             packing: self.packing,
             optimiser: self.training.optimiser(self.learning_rate),
-            seed: Seed::new(self.training.seed),
+            seed: Seed::new(self.training.seed).child(kind, 0),
         }
     }
 }

@@ -23,12 +23,12 @@ arguments! {
         /// Decoupled weight decay (arXiv:1711.05101) on matrices; norms and biases are never decayed.
         weight_decay: f64 = 0.0, range 0 ..= 1;
         /// Decay of AdamW's first moment.
-        adam_beta1: f64 = 0.9, aliases ["beta1"], range 0 ..= 1;
+        adam_beta1: f64 = 0.9, aliases ["beta1"], range 0 ..= 0.999999;
         /// Decay of AdamW's second moment.
-        adam_beta2: f64 = 0.999, aliases ["beta2"], range 0 ..= 1;
-        /// AdamW's ε.
-        adam_epsilon: f64 = 1e-8, aliases ["eps", "adam_eps"], range 0 ..= 1;
-        /// Gradients with a larger global norm are scaled down to it.
+        adam_beta2: f64 = 0.999, aliases ["beta2"], range 0 ..= 0.999999;
+        /// AdamW's ε; above 0, or a weight that never had a gradient would be 0/0.
+        adam_epsilon: f64 = 1e-8, aliases ["eps", "adam_eps"], range 1e-16 ..= 1;
+        /// Gradients with a larger global norm are scaled down to it; 0 clips nothing.
         max_grad_norm: f64 = 1.0, aliases ["gradient_clipping", "clip_grad_norm"], range 0 ..= 1e9;
         /// Root of every random choice of the stage.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;

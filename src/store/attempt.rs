@@ -26,6 +26,36 @@ impl Attempt {
     pub fn discard(self) {
         // What cannot be removed now is removed by the next attempt.
         let _ = fs::remove_dir_all(&self.dir);
+        self.remove_if_bare();
+    }
+
+    /// Gives it up after a failure, of which a log may tell more: every other file of it goes, and all where the log
+    /// is empty. The key may never be tried again, so nothing large may stay.
+    pub fn give_up(self) {
+        if fs::metadata(self.log()).is_ok_and(|log| log.len() > 0) {
+            let _ = fs::remove_dir_all(&self.out);
+        } else {
+            self.discard();
+        }
+    }
+
+    /// Where the worker's standard error goes.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Removes the folder of the key's attempts where no other attempt and no training state is in it.
+    fn remove_if_bare(&self) {
+        let names = |folder: &Path| -> Vec<String> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        };
+        let Some(attempts) = self.dir.parent() else { return };
+        let has_state = names(&self.states).iter().any(|name| name.starts_with("step-"));
+        if names(attempts) == ["states"] && !has_state {
+            let _ = fs::remove_dir_all(&self.states);
+            let _ = fs::remove_dir(attempts);
+        }
     }
 }
 
@@ -63,7 +93,7 @@ impl Store {
 
     /// Removes the folders of processes that are gone. One of another host or an earlier boot is gone, too: it would
     /// have kept the lease that the caller holds.
-    fn remove_dead_attempts(&self, key: &Digest) {
+    pub(super) fn remove_dead_attempts(&self, key: &Digest) {
         let Ok(entries) = fs::read_dir(self.layout.attempts(key)) else {
             return;
         };

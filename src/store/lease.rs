@@ -121,7 +121,7 @@ impl Drop for Lease {
 
 impl Store {
     /// Asks for the lease on a key. A stale one is taken over: at once where its process is known to be dead, else
-    /// when it had no heartbeat for [`STALE_AFTER`] by the file system's clock.
+    /// when it had no heartbeat within [`STALE_AFTER`] by the file system's clock.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the store cannot be written.
@@ -156,7 +156,7 @@ fn create(path: &Path, claim: &Claim) -> Result<Option<Lease>, StoreError> {
 }
 
 /// Moves a stale lease out of the way, one process at a time, so that none moves the lease of a quicker one.
-fn take_away_stale(path: &Path) -> Result<(), StoreError> {
+pub(super) fn take_away_stale(path: &Path) -> Result<(), StoreError> {
     let guard = path.with_file_name(".takeover");
     let guard = File::create(&guard).map_err(StoreError::io("take over a lease", &guard))?;
     // A disk without file locks leaves a window in which two processes may do the same work.
@@ -188,8 +188,9 @@ impl Found {
         if self.claim.as_ref().is_some_and(|claim| claim.owner.is_dead()) {
             return Ok(true);
         }
-        let now = file_system_time(path)?;
-        Ok(now.duration_since(self.modified).is_ok_and(|silent| silent > STALE_AFTER))
+        // A heartbeat far in the future means that the clock was set back since: no owner has beaten by it.
+        let silent = file_system_time(path)?.duration_since(self.modified).unwrap_or_else(|ahead| ahead.duration());
+        Ok(silent > STALE_AFTER)
     }
 
     fn holder(&self, now: u64) -> Holder {

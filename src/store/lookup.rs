@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::record::Record;
 use crate::base::digest::Digest;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -129,6 +129,26 @@ impl Store {
         }
     }
 
+    /// Reads every byte of an artifact that is about to be used, and removes the first file whose bytes are not those
+    /// that were written: the stage that makes it runs again then. Returns what was wrong.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where a blob cannot be read, or a damaged one not be removed.
+    pub fn remove_damaged(&self, digest: &Digest) -> Result<Option<MissReason>, StoreError> {
+        if let Some(missing) = self.what_is_missing(digest)? {
+            return Ok(Some(missing));
+        }
+        for entry in self.artifact(digest)?.entries() {
+            let path = self.layout.blob(&entry.blob);
+            if digest_of(&path)? != entry.blob {
+                fs::remove_file(&path).map_err(StoreError::io("remove a damaged blob", &path))?;
+                let why = "its bytes are not those that were written".to_string();
+                return Ok(Some(MissReason::BlobCorrupt { path, why }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Every record, those that cannot be read apart.
     ///
     /// # Errors
@@ -165,6 +185,13 @@ impl Store {
         let bad = entries.iter().find_map(|entry| wrong_size(&self.layout.blob(&entry.blob), entry.size).transpose());
         bad.transpose()
     }
+}
+
+fn digest_of(path: &Path) -> Result<Digest, StoreError> {
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
+    read.map_err(StoreError::io("read a blob", path))?;
+    Ok(Digest::from_hasher(&hasher))
 }
 
 fn wrong_size(path: &Path, size: u64) -> Result<Option<MissReason>, StoreError> {

@@ -24,6 +24,7 @@ pub use moment::rfc3339;
 pub use process::host_name;
 pub use record::{Made, Record, RecordDraft};
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A store in a folder. Opening it and looking into it leave no trace on disk; the first write makes its folders.
@@ -54,13 +55,13 @@ impl Store {
         self.layout.root()
     }
 
-    /// Where the event log of a run goes; its folder is there afterwards.
+    /// Begins the event log of a run.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the folder cannot be made.
-    pub fn run_log(&self, run: &str) -> Result<PathBuf, StoreError> {
+    /// [`StoreError::Io`] where it cannot be made.
+    pub fn run_log(&self, run: &str) -> Result<File, StoreError> {
         let path = self.layout.run_log(run);
         self.layout.prepare_parent(&path)?;
-        Ok(path)
+        File::create(&path).map_err(StoreError::io("write the run's log", &path))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::error::StoreError;
+use super::lease::take_away_stale;
 use super::lookup::Lookup;
 use super::record::{Record, RecordDraft};
 use crate::base::digest::Digest;
@@ -44,6 +45,19 @@ impl Store {
             run: draft.run,
             ..of.clone()
         })
+    }
+
+    /// Removes what a process that was killed right after it published this key left behind. What cannot be removed
+    /// costs space and nothing else.
+    pub fn clear_leftovers(&self, key: &Digest) {
+        if self.layout.attempts(key).exists() {
+            self.remove_dead_attempts(key);
+            self.tidy(key, &BTreeMap::new());
+        }
+        let lease = self.layout.lease(key);
+        if lease.exists() {
+            let _ = take_away_stale(&lease);
+        }
     }
 
     fn store_outputs(

@@ -264,6 +264,57 @@ fn attempts_of_living_processes_and_training_states_stay() {
 }
 
 #[test]
+fn what_a_crash_right_after_publishing_leaves_is_cleared_away() {
+    let Fixture { store, .. } = fixture();
+    let record = publish(&store, "warm");
+    let living = store.attempt(&record.key).expect("an attempt");
+    let dead_attempt = store.layout().attempts(&record.key).join("0000000000.1.1.0");
+    fs::create_dir_all(dead_attempt.join("out")).expect("a leftover");
+    let lost = acquire(&store, &dead()).expect("nobody has it");
+    std::mem::forget(lost);
+    store.clear_leftovers(&record.key);
+    assert!(living.out.is_dir() && !dead_attempt.exists());
+    assert!(!store.layout().lease(&record.key).exists());
+    living.discard();
+    let ours = acquire(&store, &Owner::current("run-1")).expect("nobody has it");
+    store.clear_leftovers(&record.key);
+    assert!(!store.layout().attempts(&record.key).exists());
+    assert!(ours.beat().expect("writable"), "a living lease stays");
+}
+
+#[test]
+fn bytes_changed_under_the_same_size_are_found_before_they_are_used() {
+    let Fixture { store, .. } = fixture();
+    let model = publish(&store, "warm").outputs["model"];
+    assert_eq!(store.remove_damaged(&model).expect("readable"), None);
+    let blob = store.layout().blob(&digest("aaaa"));
+    fs::remove_file(&blob).and_then(|()| fs::write(&blob, "aaab")).expect("an edited file");
+    assert!(lookup(&store, "warm").found().is_some(), "sizes alone do not show it");
+    assert!(matches!(store.remove_damaged(&model).expect("readable"), Some(MissReason::BlobCorrupt { .. })));
+    assert_eq!(missed(&store, "warm"), MissReason::BlobMissing { path: blob });
+    publish(&store, "warm");
+    assert_eq!(store.remove_damaged(&model).expect("readable"), None);
+}
+
+#[test]
+fn a_failed_attempt_leaves_its_log_if_it_has_one_and_nothing_else() {
+    let Fixture { store, .. } = fixture();
+    let key = digest("warm");
+    let silent = store.attempt(&key).expect("an attempt");
+    fs::write(silent.out.join("model.safetensors"), "half").expect("a file");
+    fs::write(silent.log(), "").and_then(|()| fs::write(silent.states.join(".lock"), "")).expect("files");
+    silent.give_up();
+    assert!(!store.layout().attempts(&key).exists());
+    let telling = store.attempt(&key).expect("an attempt");
+    fs::write(telling.out.join("model.safetensors"), "half").expect("a file");
+    fs::write(telling.log(), "last words").expect("a log");
+    let (out, log) = (telling.out.clone(), telling.log());
+    telling.give_up();
+    assert!(!out.exists() && log.is_file());
+    publish(&store, "warm");
+}
+
+#[test]
 fn threads_that_race_on_a_key_leave_one_record() {
     let Fixture { store, .. } = fixture();
     let records: Vec<Record> = std::thread::scope(|scope| {
@@ -377,6 +428,17 @@ fn a_distant_lease_goes_when_its_heart_stops() {
     lease.beat().expect("writable");
     assert!(acquire(&store, &Owner::current("run-2")).is_none(), "a beat renews it");
     file.set_modified(SystemTime::now() - Duration::from_secs(100)).expect("an old heartbeat");
+    assert!(acquire(&store, &Owner::current("run-2")).is_some());
+}
+
+#[test]
+fn a_distant_lease_from_before_the_clock_was_set_back_goes() {
+    let Fixture { store, .. } = fixture();
+    let _lost = acquire(&store, &distant()).expect("nobody has it");
+    let file = File::options().write(true).open(store.layout().lease(&digest("warm"))).expect("the lease");
+    file.set_modified(SystemTime::now() + Duration::from_secs(30)).expect("a clock a little ahead");
+    assert!(acquire(&store, &Owner::current("run-2")).is_none());
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600)).expect("a heartbeat to come");
     assert!(acquire(&store, &Owner::current("run-2")).is_some());
 }
 

@@ -25,6 +25,9 @@ use std::collections::BTreeMap;
 
 type Metrics = BTreeMap<String, f64>;
 
+/// Rollout batches in a row without any signal, after which the user is warned.
+const FLAT_BATCHES: u64 = 10;
+
 /// What becomes of completions that were cut at the length limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,7 +36,7 @@ pub enum Overlong {
     Keep,
     /// They leave numerator and denominator.
     Mask,
-    /// Their reward is 0.
+    /// Their reward is 0, or what it was where that is less: a wrong answer never gains by running on.
     Zero,
 }
 
@@ -118,7 +121,7 @@ pub fn train(
     if let Some(state) = states.newest() {
         learner.restore(&state)?;
     }
-    let mut last = Metrics::new();
+    let (mut last, mut flat_batches) = (Metrics::new(), 0);
     while learner.steps() < total {
         // States are taken between rollout batches only: a batch in flight is sampled again after a resume.
         states.checkpoint(learner.steps(), || learner.state())?;
@@ -129,7 +132,15 @@ pub fn train(
             Err(TrainError::Rollout(RolloutError::Stopped)) => continue,
             rollouts => rollouts?,
         };
-        last = trainer.learn(&mut learner, &rollouts)?;
+        last = trainer.learn(&mut learner, &rollouts).map_err(|error| {
+            let prompts: Vec<String> = chosen.iter().map(|&at| format!("row `{}`", tasks[at].row.id)).collect();
+            match learner.steps() % settings.iterations {
+                0 => states.keep_last_good(error, learner.steps(), &prompts, || learner.state()),
+                // In the midst of a rollout batch there is no state to resume from.
+                _ => error,
+            }
+        })?;
+        trainer.warn_when_flat(&last, &mut flat_batches);
     }
     last.insert("trained_tokens".to_string(), learner.trained_tokens());
     Ok((learner.into_params(), last))
@@ -162,7 +173,8 @@ impl Trainer<'_> {
         let text =
             self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
         let score = self.settings.reward.evaluate(&task.row, &text);
-        let reward = if truncated && self.settings.overlong == Overlong::Zero { Some(0.0) } else { score.total };
+        let zeroed = truncated && self.settings.overlong == Overlong::Zero;
+        let reward = score.total.map(|total| if zeroed { total.min(0.0) } else { total });
         let mut ids = task.prompt.clone();
         ids.extend(&completion.ids);
         let mask = (0..ids.len()).map(|at| at >= task.prompt.len().max(1)).collect();
@@ -189,6 +201,7 @@ impl Trainer<'_> {
             metrics = describe(rollouts);
             metrics.insert("zero_variance_groups".to_string(), flat_groups);
             metrics.extend(self.iterate(learner, rollouts, &mut update)?);
+            metrics.retain(|_, value| value.is_finite());
             self.report(learner, rollouts, &metrics);
         }
         Ok(metrics)
@@ -241,7 +254,8 @@ impl Trainer<'_> {
             let to = from + rollouts[at].example.trained();
             let loss = update.trajectory_loss(at, &current[from..to], &self.settings.objective);
             gradient.extend(loss.gradient.iter().map(|&slope| slope as f32));
-            sums.add(&loss, &current[from..to], &rollouts[at].completion.logprobs);
+            sums.add(&loss);
+            sums.compare(&update.old[&at], &rollouts[at].completion.logprobs);
             from = to;
         }
         let gradient = Tensor::from_vec(gradient, log_probs.shape(), log_probs.device())?;
@@ -268,6 +282,20 @@ impl Trainer<'_> {
             update.reference.insert(at, std::mem::replace(&mut rest, tail));
         }
         Ok(())
+    }
+
+    /// Warns, with the cure, when no group has taught anything for many rollout batches.
+    fn warn_when_flat(&self, metrics: &Metrics, flat_batches: &mut u64) {
+        let flat = metrics.get("zero_variance_groups").is_some_and(|&share| share == 1.0);
+        *flat_batches = if flat { *flat_batches + 1 } else { 0 };
+        if *flat_batches == FLAT_BATCHES {
+            let truncated = 100.0 * metrics.get("truncated").copied().unwrap_or(0.0);
+            self.watch.warn(format!(
+                "in the last {FLAT_BATCHES} rollout batches every group's rewards were equal, so that nothing was \
+                 learned: {truncated:.0} % of the last completions were cut (raise `max_completion_length`); else \
+                 the prompts are all too hard or too easy, or the reward asks for a form that the model never writes"
+            ));
+        }
     }
 
     fn report(&self, learner: &Learner, rollouts: &[Rollout], metrics: &Metrics) {
@@ -309,13 +337,17 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, loss: &TrajectoryLoss, current: &[f64], sampled: &[f32]) {
+    fn add(&mut self, loss: &TrajectoryLoss) {
         self.loss += loss.value;
         self.teaches |= loss.gradient.iter().any(|&slope| slope != 0.0);
-        self.tokens += current.len() as f64;
+        self.tokens += loss.gradient.len() as f64;
         self.clipped += loss.clipped as f64;
         self.kl += loss.kl;
-        let gaps = current.iter().zip(sampled).map(|(trainer, sampler)| (trainer - f64::from(*sampler)).abs());
+    }
+
+    /// Notes how far the trainer's log-probabilities, before any step, are from the sampler's.
+    fn compare(&mut self, trainer: &[f64], sampler: &[f32]) {
+        let gaps = trainer.iter().zip(sampler).map(|(trainer, sampler)| (trainer - f64::from(*sampler)).abs());
         self.sampler_gap = gaps.fold(self.sampler_gap, f64::max);
     }
 

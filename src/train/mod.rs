@@ -5,6 +5,8 @@ pub mod distill;
 pub mod divergence;
 pub mod grpo;
 pub mod loss;
+#[cfg(test)]
+mod loss_parity;
 pub mod resume;
 pub mod sft;
 pub mod step;

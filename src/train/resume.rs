@@ -4,7 +4,7 @@ use super::watch::{TrainError, Watch};
 use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
 use crate::base::fs;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -77,9 +77,43 @@ impl<'a> States<'a> {
         if stop { Err(TrainError::Interrupted { saved_at: self.newest }) } else { Ok(()) }
     }
 
+    /// Where a step diverged: saves the state it began from, and returns the error with the batch named.
+    ///
+    /// Nothing is saved before the first step, where it would be the stage's input, nor where the step before has left
+    /// numbers that are not finite.
+    pub fn keep_last_good(
+        &mut self,
+        error: TrainError,
+        step: u64,
+        batch: &[String],
+        tensors: impl FnOnce() -> Result<Tensors, TrainError>,
+    ) -> TrainError {
+        let TrainError::Diverged(why) = error else { return error };
+        let why = format!("{why}: {}", batch.join(", "));
+        if step == 0 {
+            return TrainError::Diverged(why);
+        }
+        let kept = tensors().and_then(|tensors| {
+            let good = all_finite(&tensors)?;
+            if good {
+                self.save(step, &tensors)?;
+            }
+            Ok(good)
+        });
+        TrainError::Diverged(match kept {
+            Ok(true) => format!("{why}. The last good state, of step {step}, is kept"),
+            Ok(false) => format!("{why}. Step {step} had already left weights that are not finite"),
+            Err(error) => format!("{why}. The last good state could not be saved: {error}"),
+        })
+    }
+
     fn save(&mut self, step: u64, tensors: &Tensors) -> Result<(), TrainError> {
         let folder = self.watch.states.join(format!("step-{step:08}"));
-        if !folder.exists() {
+        if self.newest != Some(step) {
+            // A folder of that name did not verify when the stage began: it is no state.
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)?;
+            }
             std::fs::create_dir_all(self.watch.states)?;
             write(&folder, step, tensors)?;
         }
@@ -125,6 +159,15 @@ fn read(folder: &Path) -> Result<State, String> {
     }
     let tensors = candle_core::safetensors::load(&file, &Device::Cpu).map_err(|error| error.to_string())?;
     Ok(State { step: manifest.step, tensors })
+}
+
+fn all_finite(tensors: &Tensors) -> candle_core::Result<bool> {
+    for tensor in tensors.values().filter(|tensor| tensor.dtype() == DType::F32) {
+        if tensor.flatten_all()?.to_vec1::<f32>()?.iter().any(|value| !value.is_finite()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn digest_of(path: &Path) -> std::io::Result<Digest> {
@@ -174,6 +217,27 @@ mod tests {
         let state = states.newest().expect("an older one is whole");
         assert_eq!((state.step, first(&state)), (2, 2.0));
         assert_eq!(*warnings.lock().expect("one thread"), 1);
+
+        states.checkpoint(3, || Ok(tensors(4.0))).expect("what did not verify is written anew");
+        let state = states.newest().expect("it is whole again");
+        assert_eq!((state.step, first(&state)), (3, 4.0));
+    }
+
+    #[test]
+    fn a_step_that_diverges_keeps_what_it_began_from_and_names_its_batch() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let stop = AtomicBool::new(false);
+        let watch = Watch { events: &|_| {}, stop: &stop, states: folder.path(), checkpoint_seconds: 1e9 };
+        let mut states = States::new(&watch);
+        let diverged = TrainError::Diverged("step 6: the loss is NaN".to_string());
+        let error = states.keep_last_good(diverged, 5, &["row a".to_string()], || Ok(tensors(1.0)));
+        assert_eq!(error.to_string(), "step 6: the loss is NaN: row a. The last good state, of step 5, is kept");
+        assert_eq!(states.newest().expect("it was saved").step, 5);
+
+        let diverged = TrainError::Diverged("step 7: the loss is NaN".to_string());
+        let error = states.keep_last_good(diverged, 6, &["row b".to_string()], || Ok(tensors(f32::NAN)));
+        assert!(error.to_string().ends_with("Step 6 had already left weights that are not finite"), "{error}");
+        assert_eq!(states.newest().expect("the good one is still there").step, 5);
     }
 
     #[test]

@@ -69,10 +69,13 @@ pub fn run_epochs(
     while learner.steps() < total {
         states.checkpoint(learner.steps(), || learner.state())?;
         let position = learner.steps() * settings.batch as u64;
-        let batch: Vec<&Example> =
-            order.batch(position, settings.batch).into_iter().map(|index| &examples[index]).collect();
+        let chosen = order.batch(position, settings.batch);
+        let batch: Vec<&Example> = chosen.iter().map(|&index| &examples[index]).collect();
         let loss = add_batch(&mut learner, &batch)?;
-        let applied = learner.apply(loss)?;
+        let applied = learner.apply(loss).map_err(|error| {
+            let named: Vec<String> = chosen.iter().map(|index| format!("example {index}")).collect();
+            states.keep_last_good(error, learner.steps(), &named, || learner.state())
+        })?;
         last = report(watch, &learner, &batch, loss, applied);
     }
     last.insert("trained_tokens".to_string(), learner.trained_tokens());

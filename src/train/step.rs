@@ -3,7 +3,7 @@
 use super::resume::{State, Tensors};
 use super::watch::TrainError;
 use crate::model::Decoder;
-use crate::nn::{AdamW, AdamWConfig, Gradients, Params, Schedule, clip_to_norm};
+use crate::nn::{AdamW, AdamWConfig, Gradients, MissingGradients, Params, Schedule, clip_to_norm};
 use candle_core::{Device, Tensor};
 
 /// AdamW's own count: it falls behind the learner's where batches taught nothing.
@@ -18,7 +18,7 @@ pub struct OptimiserSettings {
     pub schedule: Schedule,
     /// AdamW's own settings.
     pub adamw: AdamWConfig,
-    /// The largest global gradient norm that is not scaled down.
+    /// The largest global gradient norm that is not scaled down; 0 clips nothing.
     pub max_grad_norm: f64,
 }
 
@@ -104,7 +104,7 @@ impl Learner {
         }
         if !self.gradients_checked {
             self.gradients_checked = true;
-            self.gradients.check_all_received().map_err(|error| TrainError::Diverged(error.to_string()))?;
+            self.gradients.check_all_received().map_err(|error| unreached(at, &error))?;
         }
         let grad_norm = clip_to_norm(&mut self.gradients, self.max_grad_norm);
         if !grad_norm.is_finite() {
@@ -151,6 +151,8 @@ impl Learner {
         let steps = find("adamw")("steps").map_or(Ok(state.step), |steps| Ok(u64::from(steps.to_vec1::<u32>()?[0])));
         self.optimiser.restore(steps.map_err(TrainError::Tensor)?, find("adamw"))?;
         self.steps = state.step;
+        // As straight through: the check belongs to the first step that was applied.
+        self.gradients_checked = self.optimiser.steps() > 0;
         if let Some(tokens) = state.tensors.get(TRAINED_TOKENS) {
             self.trained_tokens = tokens.to_vec1::<f64>()?[0];
         }
@@ -158,7 +160,12 @@ impl Learner {
     }
 }
 
+fn unreached(step: u64, error: &MissingGradients) -> TrainError {
+    let cure = "look at the model's weights for tensors of zeros, and at the rows of this batch";
+    TrainError::Diverged(format!("step {step}: {error}; {cure}"))
+}
+
 fn diverged(step: u64, what: &str) -> TrainError {
     let cure = "lower `learning_rate`, raise `warmup`, or look at the rows of this batch";
-    TrainError::Diverged(format!("step {step}: {what}; {cure}. The last good state is kept"))
+    TrainError::Diverged(format!("step {step}: {what}; {cure}"))
 }

@@ -125,6 +125,23 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
+fn numbers_that_are_not_finite_end_the_loop_and_name_step_and_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let watch = Watch { events: &|_| {}, stop: &stop, states: folder.path(), checkpoint_seconds: 1e9 };
+    let mut settings = settings(true);
+    // The first step at this rate puts every weight beyond the largest float.
+    settings.optimiser.schedule.peak = 1e38;
+    let (decoder, params) = model();
+    let ended = train(decoder, params, &examples(), &settings, &watch).map(|_| ());
+    let message = match ended {
+        Err(TrainError::Diverged(message)) => message,
+        other => panic!("{other:?}"),
+    };
+    assert!(["step 2:", "example ", "learning_rate"].iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[test]
 fn a_parameter_without_gradient_ends_the_first_step_by_name() {
     let (decoder, mut params) = model();
     let stray = candle_core::Tensor::zeros(3, candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();

@@ -67,6 +67,7 @@ impl Watch<'_> {
     }
 }
 
+/// Numbers that are not finite are left out: JSON has no form for them.
 fn named(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
-    pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect()
+    pairs.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_string(), *value)).collect()
 }

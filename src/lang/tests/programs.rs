@@ -162,6 +162,16 @@ fn exponential_and_endless_programs_end() {
     assert_eq!(codes("let x = 1..2000000"), ["E055"]);
     assert_eq!(codes("let x = 1..9000000000000000000"), ["E055"]);
     assert_eq!(codes("let x = [[j for j in 1..2000] for i in 1..2000]"), ["E055"]);
+    let doubled = |first: &str, again: &dyn Fn(usize) -> String| {
+        let rest: String = (1..60).map(|i| format!("let a{i} = {}\n", again(i - 1))).collect();
+        codes(&format!("let a0 = {first}\n{rest}"))
+    };
+    assert_eq!(doubled("[1]", &|i| format!("a{i} + a{i}")), ["E055"]);
+    assert_eq!(doubled("[1]", &|i| format!("[a{i}, a{i}]")), ["E055"]);
+    assert_eq!(doubled("\"x\"", &|i| format!("\"${{a{i}}}${{a{i}}}\"")), ["E055"]);
+    assert_eq!(doubled("{ x: 1 }", &|i| format!("{{ p: a{i}, q: a{i} }}")), ["E055"]);
+    assert_eq!(doubled("sft { data: std.arith.train }", &|i| format!("a{i} >> a{i}")), ["E055"]);
+    assert_eq!(doubled("std.reward.correct", &|i| format!("a{i} + a{i}")), ["E055"]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct StageRef {
     pub key: Digest,
     /// The stage kind.
     pub kind: String,
-    /// The name the file gives it.
+    /// The name the file gives it, or the result it makes: `warm`, `orderings[order=sft, seed=1]`.
     pub name: String,
 }
 

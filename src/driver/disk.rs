@@ -70,14 +70,20 @@ fn digest_file(path: &Path) -> io::Result<Digest> {
 
 fn digest_folder(folder: &Path) -> io::Result<Digest> {
     let mut files = BTreeMap::new();
-    let mut open = vec![folder.to_path_buf()];
-    while let Some(inner) = open.pop() {
+    let mut open = vec![(folder.to_path_buf(), Vec::new())];
+    while let Some((inner, mut above)) = open.pop() {
+        // A link to a folder it lies in would lead round for ever.
+        let real = inner.canonicalize().map_err(|error| at(&inner, error))?;
+        if above.contains(&real) {
+            return Err(at(&inner, io::Error::other("this link leads back to a folder that it lies in")));
+        }
+        above.push(real);
         for entry in fs::read_dir(&inner).map_err(|error| at(&inner, error))? {
             let path = entry.map_err(|error| at(&inner, error))?.path();
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
             match path.file_name() {
                 Some(last) if last.to_string_lossy().starts_with('.') => {}
-                _ if path.is_dir() => open.push(path),
+                _ if path.is_dir() => open.push((path, above.clone())),
                 _ => drop(files.insert(name, digest_file(&path)?.to_string())),
             }
         }
@@ -156,5 +162,16 @@ mod tests {
         fs::rename(folder.path().join("data/train.jsonl"), folder.path().join("data/test.jsonl")).unwrap();
         assert_ne!(digest("data"), before);
         assert_eq!(digest("data/test.jsonl"), Digest::of_bytes(b"{}\n"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_round_are_refused() {
+        let folder = project();
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink(folder.path(), folder.path().join("data").join(name)).unwrap();
+        }
+        let refused = DiskFiles.digest(&folder.path().to_string_lossy()).unwrap_err();
+        assert!(refused.contains("leads back"), "{refused}");
     }
 }

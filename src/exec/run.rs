@@ -433,7 +433,17 @@ impl<'a> Engine<'a> {
 
     fn stage(&self, index: usize) -> StageRef {
         let node = self.node(index);
-        StageRef { key: node.key, kind: node.kind.clone(), name: node.name.clone() }
+        StageRef { key: node.key, kind: node.kind.clone(), name: self.name(index) }
+    }
+
+    /// The name the file gives a stage; where it gives none, the first result that the stage is, such as a cell.
+    fn name(&self, index: usize) -> String {
+        let node = self.node(index);
+        let target = self.world.graph.targets().iter().find(|target| target.node == index);
+        match target.filter(|_| node.name == node.kind) {
+            Some(target) => target.label.clone(),
+            None => node.name.clone(),
+        }
     }
 
     fn declared_at(&self, index: usize) -> String {

@@ -223,9 +223,11 @@ fn compare<'a>(path: String, old: Option<&'a Json>, new: Option<&'a Json>, found
     }
 }
 
-/// Whether two objects are records of the same fields; a quantity, variant or file content is a value, no record.
+/// Whether two objects are records of the same fields. A quantity or file content is a value and no record; a variant
+/// and a suite of one benchmark hold a record.
 fn same_fields(old: &Map<String, Json>, new: &Map<String, Json>) -> bool {
-    old.len() == new.len() && old.len() > 1 && old.keys().all(|name| new.contains_key(name))
+    let is_record = old.len() > 1 || old.values().chain(new.values()).all(Json::is_object);
+    is_record && old.len() == new.len() && old.keys().all(|name| new.contains_key(name))
 }
 
 fn arrow(old: &Json, new: &Json) -> String {

@@ -44,7 +44,11 @@ impl Stage for Jsonl {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: JsonlArgs = context.args()?;
-        let rows = read_file(context.path(&args.path.path)?, args.format)?;
+        let path = context.path(&args.path.path)?;
+        if path.is_dir() {
+            return Err(StageError::input(format!("{} is a folder, not a file of JSON lines", path.display())));
+        }
+        let rows = read_file(path, args.format)?;
         let answers = rows.iter().filter(|row| row.answer.is_some()).count();
         let completions = rows.iter().filter(|row| row.completion.is_some()).count();
         dataset::write(context, &rows)?;

@@ -110,9 +110,14 @@ impl Layout {
             return Ok(());
         }
         fs::create_dir_all(&self.root).map_err(StoreError::io("make the store", &self.root))?;
-        let ignore = self.root.join(".gitignore");
-        for (path, text) in [(&format, format!("{FORMAT}\n")), (&ignore, "*\n".to_string())] {
-            create_exclusive(path, text.as_bytes()).map_err(StoreError::placed("make the store", path))?;
+        let is_new = fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none());
+        let make = |path: &Path, text: &str| {
+            create_exclusive(path, text.as_bytes()).map_err(StoreError::placed("make the store", path))
+        };
+        make(&format, &format!("{FORMAT}\n"))?;
+        if is_new {
+            // Never in a folder that holds a user's files: it would hide them from git.
+            make(&self.root.join(".gitignore"), "*\n")?;
         }
         self.check_format()
     }

@@ -147,9 +147,9 @@ impl SmallDisk {
     }
 
     fn mounted(&self, arguments: &[&str]) -> bool {
-        let status =
-            std::process::Command::new("mount").args(arguments).arg(&self.0).stderr(std::process::Stdio::null());
-        status.status().is_ok_and(|status| status.success())
+        let mut mount = std::process::Command::new("mount");
+        mount.args(arguments).arg(&self.0).stderr(std::process::Stdio::null());
+        mount.status().is_ok_and(|status| status.success())
     }
 }
 

@@ -153,3 +153,15 @@ fn a_saved_model_is_a_folder_that_loads_again() {
         assert!(project.path().join("model").join(file).is_file(), "{file}");
     }
 }
+
+#[test]
+fn the_shipped_orderings_share_their_common_prefixes() {
+    let project = Project::quick();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/orderings.srlm");
+    let text = project.srlm(&["plan", file, "--store", "store"]).ok().out();
+    assert!(text.contains("6 cells, 38 stage uses, 19 stages, 0 cached, 19 to run"), "{text}");
+    let stages = project.srlm(&["plan", file, "--store", "store", "--json"]).ok().objects();
+    let count = |kind: &str| stages.iter().filter(|stage| stage["kind"] == kind).count();
+    // SFT of base and teacher; RL after nothing, SFT, KD and SFT→KD; KD after nothing and SFT; one evaluation a cell.
+    assert_eq!((count("sft"), count("grpo"), count("distill"), count("evaluate")), (2, 4, 2, 6));
+}

@@ -41,6 +41,16 @@ pub fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
+/// Copies a file's content; the copy can be written to, whatever its original allows.
+///
+/// # Errors
+/// Whatever the file system says, with the path of the file it is about.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from).map_err(|error| at(from, error))?;
+    let mut target = File::create(to).map_err(|error| at(to, error))?;
+    io::copy(&mut source, &mut target).map(drop).map_err(|error| at(to, error))
+}
+
 /// Flushes the directory entry of `path` to the disk.
 ///
 /// # Errors

@@ -1,10 +1,9 @@
 //! A stage's output as plain files outside the store, whole or not at all.
 
 use super::{Failure, Project, node};
-use crate::base::fs::{aside, at};
-use std::fs::{self, File, Permissions};
+use crate::base::fs::{aside, at, copy};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Writes the output of the stage that `text` means into `folder`, which must not exist or be empty. Returns how many
@@ -47,13 +46,11 @@ pub fn refuse_filled(folder: &Path) -> Result<(), Failure> {
 
 fn copy_all(files: &[(String, PathBuf)], draft: &Path) -> io::Result<()> {
     fs::create_dir_all(draft).map_err(|error| at(draft, error))?;
-    files.iter().try_for_each(|(name, from)| copy(from, &draft.join(name)))
+    files.iter().try_for_each(|(name, from)| copy_synced(from, &draft.join(name)))
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_synced(from: &Path, to: &Path) -> io::Result<()> {
     to.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| at(to, error))?;
-    fs::copy(from, to).map_err(|error| at(to, error))?;
-    // Blobs are read-only; what the user asked for is the user's.
-    fs::set_permissions(to, Permissions::from_mode(0o644)).map_err(|error| at(to, error))?;
+    copy(from, to)?;
     File::open(to)?.sync_all()
 }

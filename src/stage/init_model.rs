@@ -2,7 +2,7 @@
 
 use super::arguments::arguments;
 use super::{Metrics, Stage, StageContext, StageError};
-use crate::base::fs::{at, write_atomic};
+use crate::base::fs::{at, copy, write_atomic};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
 use crate::data::arith;
@@ -167,7 +167,7 @@ pub fn init_model_folder(
     for name in TOKENIZER_FILES {
         let source = tokenizer.join(name);
         if source.is_file() {
-            std::fs::copy(&source, folder.join(name)).map_err(|error| at(&source, error))?;
+            copy(&source, &folder.join(name))?;
         }
     }
     shape(ids).write(folder)

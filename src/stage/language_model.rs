@@ -1,7 +1,7 @@
 //! A model artifact in memory: configuration, weights and tokenizer, read from and written to a Hugging Face folder.
 
 use super::{Files, StageError};
-use crate::base::fs::at;
+use crate::base::fs::copy;
 use crate::data::tokenizer::{TOKENIZER_FILES, Tokenizer};
 use crate::model::{Decoder, ModelConfig, Weights, checkpoint};
 use crate::nn::Params;
@@ -63,7 +63,7 @@ impl LanguageModel {
         checkpoint::save(out, &self.config, &params.tensors().into_iter().collect())?;
         for name in TOKENIZER_FILES {
             if let Some(path) = self.files.get(*name) {
-                std::fs::copy(path, out.join(name)).map_err(|error| at(path, error))?;
+                copy(path, &out.join(name))?;
             }
         }
         Ok(())

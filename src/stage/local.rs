@@ -3,7 +3,7 @@
 use super::arguments::{InputPath, arguments};
 use super::language_model::LanguageModel;
 use super::{Files, Metrics, Stage, StageContext, StageError};
-use crate::base::fs::at;
+use crate::base::fs::{at, copy};
 use crate::base::kind::Kind;
 use crate::lang::signature::Signature;
 
@@ -41,7 +41,7 @@ impl Stage for Local {
         let files = model_files(folder)?;
         let parameters = LanguageModel::load(&files)?.parameters();
         for (name, path) in &files {
-            std::fs::copy(path, context.out.join(name)).map_err(|error| at(path, error))?;
+            copy(path, &context.out.join(name))?;
         }
         Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
     }

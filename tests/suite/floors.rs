@@ -29,6 +29,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ABSENT: &[(&[&str], &[&str])] = &[
     (&["lang", "store", "plan", "exec", "report"], &["candle"]),
     (&["lang", "plan"], &["std::fs"]),
+    (
+        &[
+            "base", "diag", "lang", "store", "model", "data", "plan", "reward", "rollout", "train", "eval", "stage",
+            "exec", "report", "driver", "cli",
+        ],
+        &["unsafe "],
+    ),
     (&["base", "lang", "store", "plan", "nn", "model", "data", "train", "eval"], &["println!", "eprintln!", "print!("]),
 ];
 

@@ -150,7 +150,7 @@ impl<'a> Engine<'a> {
             for (ticket, update) in self.executor.poll(TICK) {
                 self.hear(ticket, update)?;
             }
-            self.beat()?;
+            self.beat();
         }
     }
 
@@ -401,13 +401,13 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn beat(&mut self) -> Result<(), StoreError> {
+    fn beat(&mut self) {
         for active in self.active.values_mut().filter(|active| active.beaten.elapsed() > BEAT) {
             active.beaten = Instant::now();
-            // A lease that was lost saves no double work any more, and spoils nothing: the first record wins.
-            active.lease.beat()?;
+            // A lease that is lost, or whose heartbeat a full disk refuses, saves no double work any more, and spoils
+            // nothing: the first record wins.
+            let _ = active.lease.beat();
         }
-        Ok(())
     }
 
     fn draft(&self, index: usize, inputs: BTreeMap<String, Digest>, metrics: Metrics, seconds: f64) -> RecordDraft {

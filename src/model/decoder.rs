@@ -179,15 +179,6 @@ impl Decoder {
         }
     }
 
-    /// A copy of the present weights that records no gradient and stays as it is: a reference model.
-    ///
-    /// # Errors
-    /// Where the copy cannot be made.
-    pub fn snapshot(&self) -> Result<Self> {
-        let copies = self.weights().into_iter().map(|(name, tensor)| Ok((name, tensor.detach().copy()?)));
-        Self::assemble(&self.config, &copies.collect::<Result<_>>()?)
-    }
-
     /// The present policy laid out for generation; later optimiser steps do not reach it.
     ///
     /// # Errors

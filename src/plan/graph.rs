@@ -7,7 +7,6 @@ use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use crate::lang::program::{Program, StageCall};
 use crate::lang::value::{NodeId, Value, fields_to_json};
-use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, Reversed};
 use serde_json::Value as Json;
@@ -140,15 +139,6 @@ impl Graph {
             let node = self.node(index);
             node.name == text || (text.len() >= 4 && node.key.to_string().starts_with(text))
         }));
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    /// The stages that take this one's result.
-    pub fn dependents(&self, index: usize) -> Vec<usize> {
-        let found = self.dag.neighbors_directed(NodeIndex::new(index), Direction::Outgoing);
-        let mut found: Vec<usize> = found.map(NodeIndex::index).collect();
         found.sort_unstable();
         found.dedup();
         found

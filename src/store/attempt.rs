@@ -73,11 +73,6 @@ impl Store {
         Ok(Attempt { dir, out, states })
     }
 
-    /// Where the training states of a key are; the folder need not exist.
-    pub fn states_dir(&self, key: &Digest) -> PathBuf {
-        self.layout.states(key)
-    }
-
     /// The step of the newest whole training state: a folder `step-00000042` with a `state.json` in it.
     pub fn newest_state(&self, key: &Digest) -> Option<u64> {
         let entries = fs::read_dir(self.layout.states(key)).ok()?;

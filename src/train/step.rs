@@ -71,11 +71,6 @@ impl Learner {
         self.schedule.total
     }
 
-    /// The trained parameters.
-    pub fn params(&self) -> &Params {
-        &self.params
-    }
-
     /// Tokens that carried loss, over all steps so far.
     pub fn trained_tokens(&self) -> f64 {
         self.trained_tokens

@@ -2,7 +2,7 @@
 
 use crate::program::Project;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 fn statuses(project: &Project, extra: &[&str]) -> BTreeMap<String, (String, String)> {
@@ -164,4 +164,43 @@ fn the_shipped_orderings_share_their_common_prefixes() {
     let count = |kind: &str| stages.iter().filter(|stage| stage["kind"] == kind).count();
     // SFT of base and teacher; RL after nothing, SFT, KD and SFT→KD; KD after nothing and SFT; one evaluation a cell.
     assert_eq!((count("sft"), count("grpo"), count("distill"), count("evaluate")), (2, 4, 2, 6));
+}
+
+/// Expert iteration from a recipe, then distillation by text, a model and a file of the user's, and a sampled bench.
+const EVERY_KIND: [&str; 2] = [
+    r#"use "quick.srlm" as q
+use std.reward.{correct, tagged}
+recipe star_round(m: Model, n: Int = 2) -> Model {
+  traces = m |> generate(data: q.train, samples: n, temperature: 0.8, max_completion_length: 24tok)
+  good   = traces |> keep(reward: 2.0 * tagged - 1.0, at_least: 1.0) |> dedup()
+  return m |> sft { data: good, budget: 1epochs, batch: 8seqs }
+}
+let teacher = q.base |> (q.warm with { budget: 200steps })
+let mimic   = distill { teacher: teacher, data: q.train, loss: text(keep: tagged), budget: 4steps, batch: 8seqs,
+                        max_completion_length: 24tok }
+pipeline star = teacher |> repeat(star_round, times: 2) |> evaluate(q.exam)
+pipeline kd   = q.base |> mimic
+pipeline rl   = teacher |> q.reason
+"#,
+    r#"let rows = jsonl("rows.jsonl")
+suite exam { rows: bench(rows, samples: 4, temperature: 0.8, top_p: 0.9, max_completion_length: 8tok) }
+pipeline own = local("model") |> evaluate(exam)
+"#,
+];
+
+#[test]
+fn every_stage_kind_runs() {
+    let project = Project::quick();
+    project.write("star.srlm", EVERY_KIND[0]);
+    project.write("own.srlm", EVERY_KIND[1]);
+    project.write("rows.jsonl", "{\"question\": \"1+1?\", \"answer\": \"<<1+1=2>>2\\n#### 2\"}\n");
+    project.srlm(&["run", "star.srlm"]).ok();
+    project.srlm(&["save", "star.srlm", "kd", "model"]).ok();
+    project.srlm(&["run", "own.srlm"]).ok();
+    let records = project.srlm(&["store", "ls", "own.srlm", "--json"]).ok().objects();
+    let made: BTreeSet<&str> = records.iter().filter_map(|record| record["kind"].as_str()).collect();
+    let known: BTreeSet<&str> = srlm::stage::STAGES.iter().map(|stage| stage.signature().kind).collect();
+    assert_eq!(made, known);
+    let shown = project.srlm(&["show", "own.srlm", "own"]).ok().out();
+    assert!(shown.contains("rows.samples 4") && shown.contains("rows.pass@4"), "{shown}");
 }

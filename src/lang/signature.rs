@@ -19,6 +19,10 @@ pub struct Field {
     pub aliases: &'static [&'static str],
     /// The smallest and largest number allowed, both inclusive, in base units.
     pub range: Option<(f64, f64)>,
+    /// Where name, formula or default come from: a paper, or the tool whose spelling it is. Empty where it is ours.
+    pub source: &'static str,
+    /// What this version cannot run yet: said of any value but the default. Such a program is checked and planned.
+    pub unbuilt: Option<&'static str>,
 }
 
 /// A stage kind, as the language sees it.
@@ -38,6 +42,8 @@ pub struct Signature {
     pub fields: Vec<Field>,
     /// The field that a single unnamed argument fills: `evaluate(exam)`, `jsonl("file")`.
     pub positional: Option<&'static str>,
+    /// What this version cannot run yet; the stage is checked and planned all the same.
+    pub unbuilt: Option<&'static str>,
 }
 
 /// A reward primitive: `verifier("name", …)` in the standard library.
@@ -64,6 +70,8 @@ pub struct Variant {
     pub fields: Vec<Field>,
     /// The field that a single unnamed argument fills.
     pub positional: Option<&'static str>,
+    /// What this version cannot run yet; the value is checked and planned all the same.
+    pub unbuilt: Option<&'static str>,
 }
 
 /// Everything the language does not define itself.

@@ -20,7 +20,8 @@ pub trait ToFields {
     fn to_fields(&self) -> Vec<(String, Value)>;
 }
 
-/// Declares a struct of arguments with its [`Field`]s: `name: Type = default, aliases […], range a..=b;`.
+/// Declares a struct of arguments with its [`Field`]s:
+/// `name: Type = default, aliases […], range a..=b, source "…", unbuilt "…";`.
 macro_rules! arguments {
     (
         $(#[doc = $struct_doc:literal])+
@@ -28,7 +29,8 @@ macro_rules! arguments {
             $(
                 $(#[doc = $doc:literal])+
                 $field:ident : $ty:ty $(= $default:expr)?
-                $(, aliases [$($alias:literal),+])? $(, range $low:literal ..= $high:literal)? ;
+                $(, aliases [$($alias:literal),+])? $(, range $low:literal ..= $high:literal)?
+                $(, source $source:literal)? $(, unbuilt $unbuilt:literal)? ;
             )*
             $( .. $shared_name:ident : $shared:ty ; )?
         }
@@ -54,6 +56,8 @@ macro_rules! arguments {
                         doc: concat!($($doc, "\n"),+).trim_ascii(),
                         aliases: &[$($($alias),+)?],
                         range: $crate::stage::arguments::arguments!(@range $($low $high)?),
+                        source: concat!($($source)?),
+                        unbuilt: $crate::stage::arguments::arguments!(@optional $($unbuilt)?),
                     }
                 ),*];
                 $( fields.extend(<$shared>::fields()); )?
@@ -230,5 +234,5 @@ impl<T: Argument> Argument for BTreeMap<String, T> {
 
 /// A variant of the catalogue from a struct of arguments.
 pub fn variant(name: &'static str, doc: &'static str, fields: Vec<Field>, positional: Option<&'static str>) -> Variant {
-    Variant { name, doc, fields, positional }
+    Variant { name, doc, fields, positional, unbuilt: None }
 }

@@ -51,6 +51,7 @@ impl Stage for ArithProblems {
             output: Kind::Dataset,
             fields: ArithArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

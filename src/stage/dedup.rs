@@ -26,6 +26,7 @@ impl Stage for Dedup {
             output: Kind::Dataset,
             fields: DedupArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

@@ -104,6 +104,7 @@ impl Stage for Distill {
             output: Kind::Model,
             fields: DistillArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

@@ -80,6 +80,7 @@ impl Stage for Evaluate {
             output: Kind::Scores,
             fields: EvaluateArgs::fields(),
             positional: Some("suite"),
+            unbuilt: None,
         }
     }
 

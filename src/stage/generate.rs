@@ -46,6 +46,7 @@ impl Stage for Generate {
             output: Kind::Dataset,
             fields: GenerateArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

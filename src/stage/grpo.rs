@@ -92,6 +92,7 @@ impl Stage for Grpo {
             output: Kind::Model,
             fields: GrpoArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

@@ -50,6 +50,7 @@ impl Stage for InitModel {
             output: Kind::Model,
             fields: InitModelArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

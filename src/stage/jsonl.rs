@@ -39,6 +39,7 @@ impl Stage for Jsonl {
             output: Kind::Dataset,
             fields: JsonlArgs::fields(),
             positional: Some("path"),
+            unbuilt: None,
         }
     }
 

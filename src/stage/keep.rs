@@ -31,6 +31,7 @@ impl Stage for Keep {
             output: Kind::Dataset,
             fields: KeepArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

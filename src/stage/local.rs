@@ -28,6 +28,7 @@ impl Stage for Local {
             output: Kind::Model,
             fields: LocalArgs::fields(),
             positional: Some("path"),
+            unbuilt: None,
         }
     }
 

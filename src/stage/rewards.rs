@@ -38,6 +38,8 @@ fn signature(verifier: &'static Verifier) -> RewardSignature {
         doc: setting.doc,
         aliases: &[],
         range: None,
+        source: "",
+        unbuilt: None,
     };
     RewardSignature {
         name: verifier.name,

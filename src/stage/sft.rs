@@ -61,6 +61,7 @@ impl Stage for Sft {
             output: Kind::Model,
             fields: SftArgs::fields(),
             positional: None,
+            unbuilt: None,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
 
 fn field(name: &'static str, ty: Type, default: Option<Value>) -> Field {
-    Field { name, ty, default, doc: "a field", aliases: &[], range: None }
+    Field { name, ty, default, doc: "a field", aliases: &[], range: None, source: "", unbuilt: None }
 }
 
 fn required(name: &'static str, ty: Type) -> Field {
@@ -112,7 +112,7 @@ fn with_data(rest: Vec<Field>) -> Vec<Field> {
 
 fn stage(kind: &'static str, piped: Option<(&'static str, Type)>, output: Kind, fields: Vec<Field>) -> Signature {
     let positional = fields.first().filter(|_| piped.is_none() || kind == "evaluate").map(|field| field.name);
-    Signature { kind, version: 1, doc: "a stage", piped, output, fields, positional }
+    Signature { kind, version: 1, doc: "a stage", piped, output, fields, positional, unbuilt: None }
 }
 
 fn init_model() -> Vec<Field> {
@@ -183,5 +183,5 @@ fn reward(name: &'static str) -> RewardSignature {
 
 fn variant(name: &'static str, fields: Vec<Field>) -> Variant {
     let positional = fields.first().map(|field| field.name);
-    Variant { name, doc: "a variant", fields, positional }
+    Variant { name, doc: "a variant", fields, positional, unbuilt: None }
 }

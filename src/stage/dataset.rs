@@ -1,6 +1,6 @@
 //! Dataset artifacts: one `data.jsonl` of rows.
 
-use super::{StageContext, StageError};
+use super::{Metrics, StageContext, StageError};
 use crate::data::row::{DATA_FILE, Row, read_rows, write_rows};
 
 /// The rows of the input with that role.
@@ -17,4 +17,15 @@ pub fn read(context: &StageContext, role: &str) -> Result<Vec<Row>, StageError> 
 /// [`StageError::Machine`] where the disk refuses.
 pub fn write(context: &StageContext, rows: &[Row]) -> Result<(), StageError> {
     Ok(write_rows(&context.out.join(DATA_FILE), rows)?)
+}
+
+/// Writes the rows as the stage's output, and gives the numbers for the record: rows that were read, and that are left.
+///
+/// # Errors
+/// As [`write`].
+pub fn finish(context: &StageContext, read: usize, rows: &[Row]) -> Result<Metrics, StageError> {
+    write(context, rows)?;
+    let metrics = [("rows_read", read as f64), ("rows", rows.len() as f64)];
+    context.facts(metrics);
+    Ok(Metrics::from(metrics.map(|(name, count)| (name.to_string(), count))))
 }

@@ -28,6 +28,7 @@ pub(super) fn coerce(value: &Datum, wanted: &Type, dir: &str) -> Option<Datum> {
         }
         (Datum::Record(fields), Type::Suite) => is_suite(fields).then(|| value.clone()),
         (Datum::Record(fields), Type::Record(wanted)) => record(fields, wanted, dir),
+        (Datum::Record(fields), Type::Map(item)) => map(fields, item, dir),
         (Datum::Module(_) | Datum::Std, _) => None,
         _ => value.ty().fits(wanted).then(|| value.clone()),
     }
@@ -45,6 +46,11 @@ fn path(text: &str, dir: &str) -> Datum {
 
 fn is_suite(fields: &Fields) -> bool {
     !fields.is_empty() && fields.iter().all(|(_, value)| value.ty().fits(&Type::Bench))
+}
+
+fn map(fields: &Fields, item: &Type, dir: &str) -> Option<Datum> {
+    let converted = fields.iter().map(|(name, value)| Some((name.clone(), coerce(value, item, dir)?)));
+    Some(Datum::record(converted.collect::<Option<_>>()?))
 }
 
 fn record(fields: &Fields, wanted: &[(String, Type)], dir: &str) -> Option<Datum> {

@@ -6,6 +6,7 @@ use super::datum::{Datum, Function};
 use super::graph::Graph;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
+use super::program::Unbuilt;
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
 use super::signature::Catalogue;
 use super::types::Type;
@@ -38,6 +39,8 @@ pub(super) struct Evaluator<'a> {
     pub overrides: BTreeMap<String, Override>,
     pub graph: Graph,
     pub diagnostics: Vec<Diagnostic>,
+    /// What this version cannot run, wanted or not.
+    pub unbuilt: Vec<Unbuilt>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
     values: BTreeMap<(ModuleId, usize), Datum>,
@@ -86,6 +89,7 @@ impl<'a> Evaluator<'a> {
             overrides: BTreeMap::new(),
             graph: Graph::default(),
             diagnostics: Vec::new(),
+            unbuilt: Vec::new(),
             sites: Vec::new(),
             values: BTreeMap::new(),
             reported: BTreeSet::new(),
@@ -100,9 +104,7 @@ impl<'a> Evaluator<'a> {
         if !fresh {
             return Datum::UNKNOWN;
         }
-        let inside_std = diagnostic.span().is_some_and(|span| self.in_std(span));
-        let own = self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
-        if let (true, Some(site)) = (inside_std, own) {
+        if let Some(site) = diagnostic.span().and_then(|span| self.own_site(span)) {
             // The call is the user's, the library is not.
             diagnostic.labels.insert(0, Label { span: site, text: "by way of this call".to_string() });
         } else {
@@ -114,7 +116,14 @@ impl<'a> Evaluator<'a> {
         Datum::UNKNOWN
     }
 
-    fn in_std(&self, span: Span) -> bool {
+    /// The user's call that leads to a place in the standard library.
+    pub fn own_site(&self, span: Span) -> Option<Span> {
+        let own = || self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
+        if self.in_std(span) { own() } else { None }
+    }
+
+    /// Whether a place is in the standard library.
+    pub fn in_std(&self, span: Span) -> bool {
         self.modules.iter().any(|module| module.is_std && module.source == span.source)
     }
 

@@ -35,7 +35,7 @@ use crate::base::source::{Loader, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use eval::{Evaluator, Override};
 use items::Wanted;
-use program::Program;
+use program::{Program, Unbuilt};
 use resolve::{ModuleId, Resolved};
 use signature::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,12 +109,15 @@ fn evaluate(
     let mut evaluator = Evaluator::new(catalogue, modules, entry);
     evaluator.overrides = overrides;
     let wanted = evaluator.run();
-    let Evaluator { graph, diagnostics, .. } = evaluator;
-    (assemble(graph, wanted), diagnostics)
+    let noted = std::mem::take(&mut evaluator.unbuilt);
+    let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
+    let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
+    diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));
+    (program, diagnostics)
 }
 
 /// Drops the stages that nothing wants and numbers the others anew.
-fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
+fn assemble(graph: graph::Graph, wanted: Wanted, noted: Vec<Unbuilt>) -> Program {
     let Wanted { mut pipelines, mut sweeps, compares, profiles } = wanted;
     let cells = sweeps.iter().flat_map(|sweep| sweep.cells.iter().map(|cell| cell.target));
     let targets: Vec<NodeId> = pipelines.iter().map(|pipeline| pipeline.target).chain(cells).collect();
@@ -122,7 +125,9 @@ fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
     pipelines.iter_mut().for_each(|pipeline| pipeline.target = renumbered[&pipeline.target]);
     let cells = sweeps.iter_mut().flat_map(|sweep| &mut sweep.cells);
     cells.for_each(|cell| cell.target = renumbered[&cell.target]);
-    Program { calls, pipelines, sweeps, compares, profiles }
+    let kept = |found: Unbuilt| Some(Unbuilt { node: *renumbered.get(&found.node)?, ..found });
+    let unbuilt = noted.into_iter().filter_map(kept).collect();
+    Program { calls, pipelines, sweeps, compares, profiles, unbuilt }
 }
 
 fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {

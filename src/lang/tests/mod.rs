@@ -1,6 +1,8 @@
 //! The language as a whole: annotated programs of `tests/spec`, and what programs evaluate to.
 
 mod catalogue;
+mod format;
+mod generate;
 mod programs;
 mod spec;
 

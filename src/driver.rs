@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod format;
 mod node;
 mod save;
 mod scores;

@@ -1,8 +1,10 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod format;
 pub mod program;
 pub mod signature;
+pub mod tokens;
 pub mod types;
 pub mod value;
 pub mod values;

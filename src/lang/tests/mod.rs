@@ -1,6 +1,8 @@
 //! The language as a whole: what programs evaluate to. What they mean is specified by `tests/spec`.
 
 mod catalogue;
+mod format;
+mod generate;
 mod programs;
 
 use super::{Compilation, compile};

@@ -19,6 +19,7 @@ mod mistakes;
 pub mod nearest;
 mod operators;
 mod parse;
+mod precedence;
 mod prelude;
 mod recipes;
 mod references;

@@ -43,7 +43,8 @@ pub(super) struct Evaluator<'a> {
     pub unbuilt: Vec<Unbuilt>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
-    values: BTreeMap<(ModuleId, usize), Datum>,
+    /// The values of the items of each module, as far as they are evaluated.
+    values: Vec<Vec<Option<Datum>>>,
     reported: BTreeSet<(&'static str, Span)>,
     steps: usize,
     made: usize,
@@ -91,7 +92,7 @@ impl<'a> Evaluator<'a> {
             diagnostics: Vec::new(),
             unbuilt: Vec::new(),
             sites: Vec::new(),
-            values: BTreeMap::new(),
+            values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
             reported: BTreeSet::new(),
             steps: 0,
             made: 0,
@@ -181,24 +182,27 @@ impl<'a> Evaluator<'a> {
     /// The value of an item, evaluated at its first use. What it needs comes first, so that long rows of definitions
     /// do not nest.
     pub fn item(&mut self, module: ModuleId, index: usize) -> Datum {
+        if let Some(value) = &self.values[module.0][index] {
+            return value.clone();
+        }
         let source = self.module(module);
         let mut open = vec![index];
         while let Some(&top) = open.last() {
-            let known = |index: &usize| self.values.contains_key(&(module, *index));
-            if known(&top) {
+            let known = &mut self.values[module.0];
+            if known[top].is_some() {
                 open.pop();
             } else if source.cyclic.contains(&top) {
-                self.values.insert((module, top), Datum::UNKNOWN);
+                known[top] = Some(Datum::UNKNOWN);
             } else {
-                let missing: Vec<usize> = source.uses[top].iter().copied().filter(|index| !known(index)).collect();
-                if missing.is_empty() {
+                let before = open.len();
+                open.extend(source.uses[top].iter().filter(|&&index| known[index].is_none()));
+                if open.len() == before {
                     let value = self.evaluate_item(module, top);
-                    self.values.insert((module, top), value);
+                    self.values[module.0][top] = Some(value);
                 }
-                open.extend(missing);
             }
         }
-        self.values[&(module, index)].clone()
+        self.values[module.0][index].clone().unwrap_or(Datum::UNKNOWN)
     }
 
     fn definition(&mut self, definition: &Definition, module: ModuleId) -> Datum {

@@ -17,11 +17,13 @@ mod compare;
 mod datum;
 mod eval;
 mod graph;
+mod identity;
 mod items;
 mod mistakes;
 pub mod nearest;
 mod operators;
 mod parse;
+mod precedence;
 mod prelude;
 mod recipes;
 mod references;
@@ -45,7 +47,8 @@ use value::NodeId;
 
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
 const MAX_PER_FILE: usize = 20;
-/// Evaluation recurses with the nesting of the program, which is bounded, but not by a thread's usual stack.
+/// Parsing and evaluation recurse with the nesting of the program, which is bounded, but not by a thread's usual stack.
+/// All of a compilation is done on one such stack, so that what parsing frees is there for evaluation.
 const STACK_BYTES: usize = 256 << 20;
 
 /// What compiling a file gives.
@@ -69,18 +72,22 @@ impl Compilation {
 /// Compiles the file `entry`. `params` are what `-p name=expr` sets; `catalogue` names the stage kinds, rewards and
 /// variants there are. Never fails: what is wrong is in the diagnostics.
 pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
+    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue)).unwrap_or_else(|| no_thread(entry))
+}
+
+fn compile_here(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+) -> Compilation {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
     let mut program = Program::default();
     if let Some(entry) = module {
         let overrides = read_overrides(params, &mut sources, &mut diagnostics);
-        let evaluated = on_a_deep_stack(|| evaluate(entry, &modules, overrides, catalogue));
-        match evaluated {
-            Some((done, found)) => {
-                program = done;
-                diagnostics.extend(found);
-            }
-            None => diagnostics.push(no_thread(&modules[entry.0])),
-        }
+        let (done, found) = evaluate(entry, &modules, overrides, catalogue);
+        program = done;
+        diagnostics.extend(found);
     }
     Compilation { program, diagnostics: arranged(diagnostics), sources }
 }
@@ -143,9 +150,12 @@ fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-fn no_thread(entry: &resolve::Module) -> Diagnostic {
-    let message = "the machine has no memory left for a thread to evaluate the file in";
-    Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(entry.source, 0, 0), "")
+fn no_thread(entry: &str) -> Compilation {
+    let mut sources = SourceMap::default();
+    let source = sources.add(entry, "");
+    let message = "the machine has no memory left for a thread to check the file in";
+    let found = Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(source, 0, 0), "");
+    Compilation { program: Program::default(), diagnostics: vec![found], sources }
 }
 
 /// By file and place, each finding once, at most [`MAX_PER_FILE`] errors and as many warnings a file.

@@ -7,13 +7,17 @@ mod dataset;
 mod dedup;
 mod distill;
 mod evaluate;
+mod format;
 mod generate;
 mod grpo;
+mod hf;
+mod hf_dataset;
 mod init_model;
 mod jsonl;
 mod keep;
 mod language_model;
 mod local;
+mod parquet;
 mod rewards;
 mod sampling;
 mod seam;
@@ -48,7 +52,10 @@ pub static STAGES: &[&dyn Stage] = &[
     &dedup::Dedup,
     &local::Local,
     &init_model::InitModel,
+    &hf::Hf,
     &jsonl::Jsonl,
+    &parquet::Parquet,
+    &hf_dataset::HfDataset,
     &arith_problems::ArithProblems,
 ];
 
@@ -62,6 +69,6 @@ pub fn catalogue() -> Catalogue {
     Catalogue {
         stages: STAGES.iter().map(|stage| stage.signature()).collect(),
         rewards: rewards::signatures(),
-        variants: [training::variants(), distill::variants(), evaluate::variants()].concat(),
+        variants: [training::variants(), distill::variants(), evaluate::variants(), format::variants()].concat(),
     }
 }

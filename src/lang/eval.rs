@@ -362,11 +362,12 @@ impl<'a> Evaluator<'a> {
         if !values.iter().all(|value| self.holds(value, span)) {
             return Datum::UNKNOWN;
         }
-        let first = values.first().map_or(Type::Unknown, Datum::ty);
+        let mut first = values.first().map_or(Type::Unknown, Datum::ty);
         for (value, item) in values.iter().zip(items) {
-            let (ty, numbers) = (value.ty(), [Type::Int, Type::Float]);
-            let mixed = numbers.contains(&ty) && numbers.contains(&first);
-            if !(mixed || alike(&ty, &first)) {
+            let ty = value.ty();
+            if let Some(common) = first.common(&ty) {
+                first = common;
+            } else {
                 let message = format!("a list holds one type: first {first}, then {ty}");
                 let found = Diagnostic::error(
                     codes::TYPE_MISMATCH,

@@ -1,10 +1,12 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod outline;
 pub mod program;
 pub mod signature;
 pub mod types;
 pub mod value;
+pub mod words;
 
 mod apply;
 mod arguments;
@@ -15,6 +17,7 @@ mod datum;
 mod eval;
 mod graph;
 mod items;
+mod literal;
 mod mistakes;
 pub mod nearest;
 mod operators;

@@ -149,6 +149,12 @@ const TYPE_NAMES: &[(&str, Type)] = &[
     ("Scores", Type::Scores),
 ];
 
+/// The names of all types.
+#[cfg(test)]
+pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
+    TYPE_NAMES.iter().map(|&(name, _)| name)
+}
+
 /// The type that is written; `Unknown` with a diagnostic where there is none of that name.
 pub(super) fn written_type(ty: &TypeExpr, diagnostics: &mut Vec<Diagnostic>) -> Type {
     let mut inner = |ty: &TypeExpr| Box::new(written_type(ty, diagnostics));

@@ -2,12 +2,14 @@
 
 pub mod ast;
 pub mod format;
+pub mod outline;
 pub mod program;
 pub mod signature;
 pub mod tokens;
 pub mod types;
 pub mod value;
 pub mod values;
+pub mod words;
 
 mod apply;
 mod arguments;
@@ -19,6 +21,7 @@ mod eval;
 mod graph;
 mod identity;
 mod items;
+mod literal;
 mod mistakes;
 pub mod nearest;
 mod operators;
@@ -75,12 +78,7 @@ pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], ca
     on_a_deep_stack(|| compile_here(entry, loader, params, catalogue)).unwrap_or_else(|| no_thread(entry))
 }
 
-fn compile_here(
-    entry: &str,
-    loader: &dyn Loader,
-    params: &[(String, String)],
-    catalogue: &Catalogue,
-) -> Compilation {
+fn compile_here(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
     let mut program = Program::default();
     if let Some(entry) = module {

@@ -113,7 +113,10 @@ fn expected_names(rules: &[Rule]) -> Option<String> {
 
 fn starts_value(rule: Rule) -> bool {
     use Rule::*;
-    matches!(rule, named | quantity | number | string | list | record | bool | none | neg | kw_not | ident | if_expr | kw_if)
+    matches!(
+        rule,
+        named | quantity | number | string | list | record | bool | none | neg | kw_not | ident | if_expr | kw_if
+    )
 }
 
 /// `a, b or c`

@@ -3,6 +3,7 @@
 mod catalogue;
 mod format;
 mod generate;
+mod outline;
 mod programs;
 
 use super::{Compilation, compile};

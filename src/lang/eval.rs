@@ -4,6 +4,7 @@ use super::ast::*;
 use super::check::{coerce, mismatch, written_type};
 use super::datum::{Datum, Function};
 use super::graph::Graph;
+use super::index::Recorder;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
@@ -40,6 +41,8 @@ pub(super) struct Evaluator<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
+    /// Keeps what expressions come to, where someone asks for it.
+    pub recorder: Option<Box<Recorder>>,
     values: BTreeMap<(ModuleId, usize), Datum>,
     reported: BTreeSet<(&'static str, Span)>,
     steps: usize,
@@ -87,6 +90,7 @@ impl<'a> Evaluator<'a> {
             graph: Graph::default(),
             diagnostics: Vec::new(),
             sites: Vec::new(),
+            recorder: None,
             values: BTreeMap::new(),
             reported: BTreeSet::new(),
             steps: 0,
@@ -260,6 +264,14 @@ impl<'a> Evaluator<'a> {
 
     /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
     pub fn expr(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
+        let value = self.evaluate(expr, frame);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(expr.span, &value, !self.sites.is_empty());
+        }
+        value
+    }
+
+    fn evaluate(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             return self.too_large(expr.span, "evaluating it takes more than 5,000,000 steps");

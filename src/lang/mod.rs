@@ -1,10 +1,12 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod index;
 pub mod program;
 pub mod signature;
 pub mod types;
 pub mod value;
+pub mod vocabulary;
 
 mod apply;
 mod arguments;
@@ -16,6 +18,7 @@ mod eval;
 mod graph;
 mod items;
 mod mistakes;
+mod names;
 pub mod nearest;
 mod operators;
 mod parse;
@@ -33,6 +36,7 @@ mod units;
 use crate::base::source::{Loader, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use eval::{Evaluator, Override};
+use index::{Analysis, Index, Recorder};
 use items::Wanted;
 use program::Program;
 use resolve::{ModuleId, Resolved};
@@ -66,20 +70,35 @@ impl Compilation {
 /// Compiles the file `entry`. `params` are what `-p name=expr` sets; `catalogue` names the stage kinds, rewards and
 /// variants there are. Never fails: what is wrong is in the diagnostics.
 pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
+    compiled(entry, loader, params, catalogue, false).compilation
+}
+
+/// Compiles the file `entry` as [`compile`] does, and keeps what its names mean and what its expressions came to.
+pub fn analyse(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Analysis {
+    compiled(entry, loader, params, catalogue, true)
+}
+
+fn compiled(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
-    let mut program = Program::default();
+    let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
         let overrides = read_overrides(params, &mut sources, &mut diagnostics);
-        let evaluated = on_a_deep_stack(|| evaluate(entry, &modules, overrides, catalogue));
+        let evaluated = on_a_deep_stack(|| evaluate(entry, &modules, overrides, catalogue, recorded));
         match evaluated {
-            Some((done, found)) => {
-                program = done;
+            Some((done, found, seen)) => {
+                (program, index) = (done, seen);
                 diagnostics.extend(found);
             }
             None => diagnostics.push(no_thread(&modules[entry.0])),
         }
     }
-    Compilation { program, diagnostics: arranged(diagnostics), sources }
+    Analysis { compilation: Compilation { program, diagnostics: arranged(diagnostics), sources }, index }
 }
 
 /// Parses what the command line sets; each value is a source of its own, shown as `-p`.
@@ -104,12 +123,15 @@ fn evaluate(
     modules: &[std::sync::Arc<resolve::Module>],
     overrides: BTreeMap<String, Override>,
     catalogue: &Catalogue,
-) -> (Program, Vec<Diagnostic>) {
+    recorded: bool,
+) -> (Program, Vec<Diagnostic>, Index) {
     let mut evaluator = Evaluator::new(catalogue, modules, entry);
     evaluator.overrides = overrides;
+    evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
-    let Evaluator { graph, diagnostics, .. } = evaluator;
-    (assemble(graph, wanted), diagnostics)
+    let Evaluator { graph, diagnostics, recorder, .. } = evaluator;
+    let index = recorder.map_or_else(Index::default, |recorder| index::build(&recorder, modules, catalogue));
+    (assemble(graph, wanted), diagnostics, index)
 }
 
 /// Drops the stages that nothing wants and numbers the others anew.

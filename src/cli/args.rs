@@ -111,6 +111,12 @@ pub enum Command {
     },
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
+    /// Serve an editor over standard input and output: diagnostics, hover, completion, rename and more
+    Lsp {
+        /// What editors pass by habit; there is no other way to talk
+        #[arg(long, hide = true)]
+        stdio: bool,
+    },
     /// Run one stage: what `run` starts, not for people
     #[command(hide = true)]
     Worker,

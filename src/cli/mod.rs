@@ -7,6 +7,7 @@ mod exit;
 mod failure;
 mod fmt;
 mod init_model;
+mod lsp;
 mod output;
 mod plan;
 mod run;
@@ -47,6 +48,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),
         Command::InitModel(args) => init_model::init_model(args, output),
+        Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),
     };
     ended.unwrap_or_else(|failure| failure::report(failure, output))

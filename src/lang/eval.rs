@@ -4,6 +4,7 @@ use super::ast::*;
 use super::check::{coerce, mismatch, written_type};
 use super::datum::{Datum, Function};
 use super::graph::Graph;
+use super::index::Recorder;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
 use super::program::Unbuilt;
@@ -43,6 +44,8 @@ pub(super) struct Evaluator<'a> {
     pub unbuilt: Vec<Unbuilt>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
+    /// Keeps what expressions come to, where someone asks for it.
+    pub recorder: Option<Box<Recorder>>,
     /// The values of the items of each module, as far as they are evaluated.
     values: Vec<Vec<Option<Datum>>>,
     reported: BTreeSet<(&'static str, Span)>,
@@ -92,6 +95,7 @@ impl<'a> Evaluator<'a> {
             diagnostics: Vec::new(),
             unbuilt: Vec::new(),
             sites: Vec::new(),
+            recorder: None,
             values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
             reported: BTreeSet::new(),
             steps: 0,
@@ -273,6 +277,14 @@ impl<'a> Evaluator<'a> {
 
     /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
     pub fn expr(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
+        let value = self.evaluate(expr, frame);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(expr.span, &value, !self.sites.is_empty());
+        }
+        value
+    }
+
+    fn evaluate(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             return self.too_large(expr.span, "evaluating it takes more than 5,000,000 steps");

@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod format;
+pub mod index;
 pub mod outline;
 pub mod program;
 pub mod signature;
@@ -9,6 +10,7 @@ pub mod tokens;
 pub mod types;
 pub mod value;
 pub mod values;
+pub mod vocabulary;
 pub mod words;
 
 mod apply;
@@ -23,6 +25,7 @@ mod identity;
 mod items;
 mod literal;
 mod mistakes;
+mod names;
 pub mod nearest;
 mod operators;
 mod parse;
@@ -41,6 +44,7 @@ mod units;
 use crate::base::source::{Loader, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use eval::{Evaluator, Override};
+use index::{Analysis, Index, Recorder};
 use items::Wanted;
 use program::{Program, Unbuilt};
 use resolve::{ModuleId, Resolved};
@@ -75,19 +79,41 @@ impl Compilation {
 /// Compiles the file `entry`. `params` are what `-p name=expr` sets; `catalogue` names the stage kinds, rewards and
 /// variants there are. Never fails: what is wrong is in the diagnostics.
 pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
-    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue)).unwrap_or_else(|| no_thread(entry))
+    compiled(entry, loader, params, catalogue, false).compilation
 }
 
-fn compile_here(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
+/// Compiles the file `entry` as [`compile`] does, and keeps what its names mean and what its expressions came to.
+pub fn analyse(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Analysis {
+    compiled(entry, loader, params, catalogue, true)
+}
+
+fn compiled(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
+    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue, recorded))
+        .unwrap_or_else(|| Analysis { compilation: no_thread(entry), index: Index::default() })
+}
+
+fn compile_here(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
-    let mut program = Program::default();
+    let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
         let overrides = read_overrides(params, &mut sources, &mut diagnostics);
-        let (done, found) = evaluate(entry, &modules, overrides, catalogue);
-        program = done;
+        let (done, found, seen) = evaluate(entry, &modules, overrides, catalogue, recorded);
+        (program, index) = (done, seen);
         diagnostics.extend(found);
     }
-    Compilation { program, diagnostics: arranged(diagnostics), sources }
+    Analysis { compilation: Compilation { program, diagnostics: arranged(diagnostics), sources }, index }
 }
 
 /// Parses what the command line sets; each value is a source of its own, shown as `-p`.
@@ -112,15 +138,19 @@ fn evaluate(
     modules: &[std::sync::Arc<resolve::Module>],
     overrides: BTreeMap<String, Override>,
     catalogue: &Catalogue,
-) -> (Program, Vec<Diagnostic>) {
+    recorded: bool,
+) -> (Program, Vec<Diagnostic>, Index) {
     let mut evaluator = Evaluator::new(catalogue, modules, entry);
     evaluator.overrides = overrides;
+    evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
     let noted = std::mem::take(&mut evaluator.unbuilt);
     let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
     let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
     diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));
-    (program, diagnostics)
+    let recorder = evaluator.recorder.take();
+    let index = recorder.map_or_else(Index::default, |recorder| index::build(&recorder, modules, catalogue));
+    (program, diagnostics, index)
 }
 
 /// Drops the stages that nothing wants and numbers the others anew.

@@ -100,17 +100,20 @@ fn the_style_is_as_the_pairs_show() {
 
 #[test]
 fn a_text_with_errors_is_refused_with_all_of_them() {
-    let Err(FormatError::Syntax { diagnostics, sources }) = format("bad.srlm", "let a = = 1\nlet b = 2\nlet c =\n") else {
+    let Err(FormatError::Syntax { diagnostics, sources }) = format("bad.srlm", "let a = = 1\nlet b = 2\nlet c =\n")
+    else {
         panic!("it has errors");
     };
-    let lines: Vec<usize> =
-        diagnostics.iter().filter_map(|found| Some(sources.locate(found.span()?).1.line)).collect();
+    let lines: Vec<usize> = diagnostics.iter().filter_map(|found| Some(sources.locate(found.span()?).1.line)).collect();
     assert_eq!(lines, [1, 3]);
 }
 
 #[test]
 fn marks_and_line_ends_of_other_systems_go() {
-    assert_eq!(holds("\u{feff}let a = 1\r\n# note\r\n\r\n\r\nlet b = 2").as_deref(), Ok("let a = 1\n# note\n\nlet b = 2\n"));
+    assert_eq!(
+        holds("\u{feff}let a = 1\r\n# note\r\n\r\n\r\nlet b = 2").as_deref(),
+        Ok("let a = 1\n# note\n\nlet b = 2\n")
+    );
     for empty in ["", "\n", " \r\n\n", "\u{feff}"] {
         assert_eq!(holds(empty).as_deref(), Ok(""));
     }

@@ -94,7 +94,20 @@ struct Program<'c, 'a> {
 
 const NAMES: [&str; 8] = ["a", "base", "x1", "_y", "inn", "max_completion_length", "order", "lets"];
 const ATOMS: [&str; 14] = [
-    "x", "1", "64seqs", "\"text\"", "true", "none", "3%", "1e-3", "1_000", "0.5", "5MB/s", "std", "\"\"", "\"é \\\" ${1}\"",
+    "x",
+    "1",
+    "64seqs",
+    "\"text\"",
+    "true",
+    "none",
+    "3%",
+    "1e-3",
+    "1_000",
+    "0.5",
+    "5MB/s",
+    "std",
+    "\"\"",
+    "\"é \\\" ${1}\"",
 ];
 
 impl Program<'_, '_> {
@@ -297,7 +310,11 @@ impl Program<'_, '_> {
                 self.put("...");
                 self.postfix();
             } else {
-                if self.choices.below(6) == 5 { self.put("\"key\"") } else { self.name() }
+                if self.choices.below(6) == 5 {
+                    self.put("\"key\"")
+                } else {
+                    self.name()
+                }
                 self.put(":");
                 self.expr();
             }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod docs;
 mod floors;
+mod fmt;
 mod journey;
 mod lsp;
 mod program;

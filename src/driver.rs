@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod format;
 mod node;
 mod save;
 mod scores;
@@ -19,7 +20,7 @@ use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
 use crate::exec::run::{Settings, World, run as execute};
-use crate::lang::program::Program;
+use crate::lang::program::{Program, Unbuilt};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
@@ -106,7 +107,14 @@ pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failur
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
 pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
-    let mut checked = check(file, params)?;
+    open_checked(check(file, params)?, store)
+}
+
+/// Hashes the declared inputs of a file that was checked without errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_checked(mut checked: Checked, store: PathBuf) -> Result<Project, Failure> {
     match Graph::build(&checked.program, &DiskFiles) {
         Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
         Err(diagnostics) => {
@@ -128,6 +136,7 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 /// events in the store.
 ///
 /// # Errors
+/// [`Failure::File`] where a stage that would run needs what this version cannot run: then nothing starts.
 /// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
 pub fn run(
     project: &Project,
@@ -136,6 +145,7 @@ pub fn run(
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
+    refuse_unbuilt(project, plan)?;
     let run = run_id();
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages {
@@ -158,6 +168,17 @@ pub fn run(
     Ok(execute(&world, &mut executor, &settings)?)
 }
 
+/// Refuses a plan with a stage to run that this version cannot run.
+fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
+    let runs = |node: usize| plan.step(node).is_some_and(|step| step.status.runs());
+    let program = &project.checked.program;
+    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
+    let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.dedup();
+    let checked = Checked { program: Program::default(), diagnostics, sources: project.checked.sources.clone() };
+    checked.without_errors().map(drop)
+}
+
 /// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.
 pub fn store_root(asked: Option<&Path>, file: Option<&Path>) -> PathBuf {
     let from_environment = || std::env::var_os("SRLM_STORE").filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -178,7 +199,7 @@ impl Checked {
 }
 
 /// The project's folder: the file's own, or the one above where that is called `pipelines`.
-fn home(file: &Path) -> PathBuf {
+pub fn home(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let folder = file.parent().unwrap_or(&file);
     let above = folder.parent().filter(|_| folder.ends_with("pipelines"));

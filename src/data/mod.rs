@@ -5,12 +5,16 @@ pub mod boxed;
 pub mod chat;
 pub mod encode;
 pub mod format;
+pub mod mix;
 pub mod order;
+pub mod overlap;
 pub mod pack;
 mod parquet;
 pub mod prepare;
 pub mod read;
 pub mod row;
+pub mod subset;
+pub mod template;
 pub mod tokenizer;
 pub mod train_tokenizer;
 
@@ -57,7 +61,7 @@ pub enum DataError {
     /// A tokenizer that is missing, broken or does not fit its model.
     #[error("{0}")]
     Tokenizer(String),
-    /// A chat template that is missing or fails.
+    /// A template that is missing or fails.
     #[error("{0}")]
     Template(String),
     /// Rows that cannot be made into examples.

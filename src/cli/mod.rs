@@ -6,6 +6,7 @@ mod compare;
 mod exit;
 mod failure;
 mod init_model;
+mod lock;
 mod output;
 mod plan;
 mod run;
@@ -40,6 +41,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
+        Command::Lock { program, update } => lock::lock(program, *update, output),
         Command::Check { program } => check::check(program, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),

@@ -7,7 +7,7 @@ const GSM: &str = "{\"question\":\"How many?\",\"answer\":\"48/2 = <<48/2=24>>24
 
 fn read(text: &str, format: Format) -> Result<Vec<Row>, DataError> {
     let mut rows = Vec::new();
-    let mut visit = |row| rows.push(row);
+    let mut visit = |_, row| rows.push(row);
     let mut reader = RowReader::new("data/rows.jsonl", &format, &mut visit);
     for_each_json("data/rows.jsonl", text.as_bytes(), &mut |line, fields| reader.record(line, fields))?;
     reader.end()?;

@@ -1,7 +1,7 @@
 //! Asking the Hub what a revision holds, and downloading files: resumed where they broke off, checked when whole.
 
 use super::cache::{Cache, sha256};
-use super::{HubError, Repo, RepoKind};
+use super::{HubError, LockedFile, Repo, RepoKind};
 use crate::base::fs::at;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,6 +33,15 @@ pub struct Listing {
     pub files: BTreeMap<String, RemoteFile>,
 }
 
+/// A file that is here, whole.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Where.
+    pub path: PathBuf,
+    /// Its size and digest.
+    pub locked: LockedFile,
+}
+
 /// A client with its cache.
 pub struct Client {
     agent: Agent,
@@ -44,12 +53,11 @@ pub struct Client {
 
 impl Client {
     /// The user's client: `$HF_ENDPOINT`, `$HF_TOKEN`, `$HF_HUB_OFFLINE` and the cache of the environment.
-    pub fn from_env(offline: bool) -> Client {
+    pub fn from_env() -> Client {
         let text = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_string());
-        let offline = offline
-            || text("HF_HUB_OFFLINE")
-                .is_some_and(|value| !["0", "false", "no", "off"].contains(&&*value.to_lowercase()));
+        let is_off = |value: &String| ["0", "false", "no", "off"].contains(&value.to_lowercase().as_str());
+        let offline = text("HF_HUB_OFFLINE").is_some_and(|value| !is_off(&value));
         Client::new(&endpoint, text("HF_TOKEN"), offline, Cache::from_env())
     }
 
@@ -101,12 +109,12 @@ impl Client {
     ///
     /// # Errors
     /// [`HubError`], [`HubError::Mismatch`] among them.
-    pub fn fetch(&self, repo: &Repo, commit: &str, file: &str, wanted: &RemoteFile) -> Result<PathBuf, HubError> {
+    pub fn fetch(&self, repo: &Repo, commit: &str, file: &str, wanted: &RemoteFile) -> Result<Fetched, HubError> {
         if !is_plain(file) {
             return Err(HubError::NotThere(format!("`{repo}` has a file called `{file}`, which srlm does not store")));
         }
         if let Some(path) = self.cache.file(repo, commit, file) {
-            return self.checked(repo, file, &path, wanted).map(|_| path);
+            return self.checked(repo, file, &path, wanted).map(|locked| Fetched { path, locked });
         }
         self.online(&format!("`{file}` of `{repo}` at {commit}"))?;
         let name = wanted.sha256.clone().unwrap_or_else(|| format!("{commit}-{}", file.replace('/', "--")));
@@ -116,11 +124,14 @@ impl Client {
         // Two stages may want the same file; the second one waits, and then finds it.
         output.lock().map_err(|error| at(&incomplete, error))?;
         if let Some(path) = self.cache.file(repo, commit, file) {
-            return self.checked(repo, file, &path, wanted).map(|_| path);
+            return self.checked(repo, file, &path, wanted).map(|locked| Fetched { path, locked });
         }
         self.download(repo, commit, file, &mut output, &incomplete)?;
         match self.checked(repo, file, &incomplete, wanted) {
-            Ok(digest) => self.cache.publish(repo, commit, file, &incomplete, &digest),
+            Ok(locked) => {
+                let path = self.cache.publish(repo, commit, file, &incomplete, &locked.sha256)?;
+                Ok(Fetched { path, locked })
+            }
             Err(error) => {
                 let _ = std::fs::remove_file(&incomplete);
                 Err(error)
@@ -128,8 +139,8 @@ impl Client {
         }
     }
 
-    /// Holds a file against what is wanted; returns its digest.
-    fn checked(&self, repo: &Repo, file: &str, path: &Path, wanted: &RemoteFile) -> Result<String, HubError> {
+    /// Holds a file against what is wanted.
+    fn checked(&self, repo: &Repo, file: &str, path: &Path, wanted: &RemoteFile) -> Result<LockedFile, HubError> {
         let size = path.metadata().map_err(|error| at(path, error))?.len();
         let differs = |is: &str, was: &str| {
             HubError::Mismatch(format!(
@@ -144,7 +155,7 @@ impl Client {
         let digest = sha256(path)?;
         match &wanted.sha256 {
             Some(expected) if *expected != digest => Err(differs(&format!("the SHA-256 {digest}"), expected)),
-            _ => Ok(digest),
+            _ => Ok(LockedFile { size, sha256: digest }),
         }
     }
 

@@ -2,13 +2,15 @@
 
 mod cache;
 mod client;
+mod layout;
 mod lock;
 #[cfg(test)]
 mod tests;
 
 pub use cache::Cache;
-pub use client::{Client, Listing, RemoteFile};
-pub use lock::{Entry, Lock, LockedFile, Wanted};
+pub use client::{Client, Fetched, Listing, RemoteFile};
+pub use layout::files_of;
+pub use lock::{Entry, LOCK_FILE, Lock, LockedFile, Wanted};
 
 use std::fmt;
 use std::path::PathBuf;

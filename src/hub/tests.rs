@@ -84,7 +84,7 @@ fn a_listing_names_commit_and_files() {
 #[test]
 fn a_download_lands_in_the_shared_cache_and_is_not_repeated() {
     let setup = setup(vec![whole("hello")]);
-    let path = setup.client.fetch(&repo(), COMMIT, "sub/a.txt", &hello()).unwrap();
+    let path = setup.client.fetch(&repo(), COMMIT, "sub/a.txt", &hello()).unwrap().path;
     assert_eq!(std::fs::read(&path).unwrap(), b"hello");
     assert_eq!(path, setup.folder.path().join(format!("models--org--tiny/snapshots/{COMMIT}/sub/a.txt")));
     assert!(setup.folder.path().join(format!("models--org--tiny/blobs/{HELLO}")).is_file());
@@ -101,7 +101,7 @@ fn a_download_lands_in_the_shared_cache_and_is_not_repeated() {
 fn a_download_that_breaks_off_is_resumed() {
     let rest = answer("206 Partial Content", 2, "lo");
     let setup = setup(vec![answer("200 OK", 5, "hel"), rest]);
-    let path = setup.client.fetch(&repo(), COMMIT, "a.txt", &hello()).unwrap();
+    let path = setup.client.fetch(&repo(), COMMIT, "a.txt", &hello()).unwrap().path;
     assert_eq!(std::fs::read(&path).unwrap(), b"hello");
     let asked = setup.asked.lock().unwrap();
     assert!(asked[1].to_lowercase().contains("range: bytes=3-"), "{}", asked[1]);
@@ -110,7 +110,7 @@ fn a_download_that_breaks_off_is_resumed() {
 #[test]
 fn a_server_that_cannot_resume_begins_anew() {
     let setup = setup(vec![answer("200 OK", 5, "hel"), whole("hello")]);
-    let path = setup.client.fetch(&repo(), COMMIT, "a.txt", &hello()).unwrap();
+    let path = setup.client.fetch(&repo(), COMMIT, "a.txt", &hello()).unwrap().path;
     assert_eq!(std::fs::read(&path).unwrap(), b"hello");
 }
 

@@ -30,6 +30,10 @@ impl Stage for Dedup {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let mut rows = dataset::read(context, "data")?;
         let read = rows.len();

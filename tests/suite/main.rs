@@ -5,5 +5,6 @@
 mod bad_input;
 mod docs;
 mod floors;
+mod inputs;
 mod journey;
 mod program;

@@ -74,7 +74,7 @@ pub enum Command {
         /// A pipeline, a stage, the label of a cell, or the start of a key
         node: String,
     },
-    /// Check a file without looking at the store
+    /// Check a file and the files it reads, without looking at the store
     Check {
         /// The file.
         #[command(flatten)]
@@ -82,6 +82,15 @@ pub enum Command {
     },
     /// Write files in the one style of the language
     Fmt(Fmt),
+    /// Hold what a file takes from the Hub to commits and digests, in srlm.lock beside the project
+    Lock {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// Take over what the Hub has now, for sources in the lock too
+        #[arg(long)]
+        update: bool,
+    },
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
         /// The file.

@@ -7,6 +7,7 @@ mod exit;
 mod failure;
 mod fmt;
 mod init_model;
+mod lock;
 mod lsp;
 mod output;
 mod plan;
@@ -42,6 +43,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
+        Command::Lock { program, update } => lock::lock(program, *update, output),
         Command::Check { program } => check::check(program, output),
         Command::Fmt(args) => fmt::fmt(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),

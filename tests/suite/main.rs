@@ -6,6 +6,7 @@ mod bad_input;
 mod docs;
 mod floors;
 mod fmt;
+mod inputs;
 mod journey;
 mod lsp;
 mod program;

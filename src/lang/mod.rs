@@ -5,6 +5,7 @@ pub mod program;
 pub mod signature;
 pub mod types;
 pub mod value;
+pub mod values;
 
 mod apply;
 mod arguments;

@@ -10,8 +10,11 @@ mod dedup;
 mod distill;
 mod evaluate;
 mod exec;
+mod format;
 mod generate;
 mod grpo;
+mod hf;
+mod hf_dataset;
 mod init_model;
 mod jsonl;
 mod keep;
@@ -20,6 +23,7 @@ mod local;
 mod map_format;
 mod merge;
 mod mix;
+mod parquet;
 mod rewards;
 mod sampling;
 mod seam;
@@ -65,8 +69,11 @@ pub static STAGES: &[&dyn Stage] = &[
     &exec::Exec,
     &local::Local,
     &init_model::InitModel,
+    &hf::Hf,
     &jsonl::Jsonl,
     &api::Api,
+    &parquet::Parquet,
+    &hf_dataset::HfDataset,
     &arith_problems::ArithProblems,
 ];
 
@@ -80,6 +87,13 @@ pub fn catalogue() -> Catalogue {
     Catalogue {
         stages: STAGES.iter().map(|stage| stage.signature()).collect(),
         rewards: rewards::signatures(),
-        variants: [training::variants(), distill::variants(), grpo::variants(), evaluate::variants()].concat(),
+        variants: [
+            training::variants(),
+            distill::variants(),
+            grpo::variants(),
+            evaluate::variants(),
+            format::variants(),
+        ]
+        .concat(),
     }
 }

@@ -7,3 +7,5 @@ mod docs;
 mod floors;
 mod journey;
 mod program;
+mod spec;
+mod spec_notes;

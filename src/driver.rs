@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod format;
 mod node;
 mod save;
 mod scores;
@@ -106,7 +107,14 @@ pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failur
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
 pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
-    let mut checked = check(file, params)?;
+    open_checked(check(file, params)?, store)
+}
+
+/// Hashes the declared inputs of a file that was checked without errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_checked(mut checked: Checked, store: PathBuf) -> Result<Project, Failure> {
     match Graph::build(&checked.program, &DiskFiles) {
         Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
         Err(diagnostics) => {
@@ -191,7 +199,7 @@ impl Checked {
 }
 
 /// The project's folder: the file's own, or the one above where that is called `pipelines`.
-fn home(file: &Path) -> PathBuf {
+pub fn home(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let folder = file.parent().unwrap_or(&file);
     let above = folder.parent().filter(|_| folder.ends_with("pipelines"));

@@ -5,7 +5,9 @@ mod check;
 mod compare;
 mod exit;
 mod failure;
+mod fmt;
 mod init_model;
+mod lsp;
 mod output;
 mod plan;
 mod run;
@@ -41,10 +43,12 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Check { program } => check::check(program, output),
+        Command::Fmt(args) => fmt::fmt(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),
         Command::InitModel(args) => init_model::init_model(args, output),
+        Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),
     };
     ended.unwrap_or_else(|failure| failure::report(failure, output))

@@ -169,11 +169,12 @@ impl Evaluator<'_> {
             inputs.push(((*role).to_string(), node));
         }
         let mut args = Vec::new();
-        for (name, value) in complete(&signature.fields, &stage.fields) {
-            let Some(value) = value.fold() else {
+        for field in &signature.fields {
+            let written = stage.fields.iter().find(|other| other.name == field.name);
+            let Some(value) = written.map_or_else(|| field.default.clone(), |written| written.value.fold()) else {
                 return Datum::UNKNOWN;
             };
-            args.push((name.clone(), extract(value, &name, &mut inputs)));
+            args.push((field.name.to_string(), extract(value, field.name, &mut inputs)));
         }
         let call = StageCall {
             kind: stage.kind.clone(),

@@ -144,6 +144,17 @@ impl Type {
         count
     }
 
+    /// The type that holds values of both: `Float` for an `Int` and a `Float`, `T?` for `none` and a `T`.
+    pub fn common(&self, other: &Type) -> Option<Type> {
+        match (self, other) {
+            _ if self.fits(other) => Some(other.clone()),
+            _ if other.fits(self) => Some(self.clone()),
+            (Type::None, ty) | (ty, Type::None) => Some(ty.clone().optional()),
+            (Type::Optional(inner), ty) | (ty, Type::Optional(inner)) => Some(inner.common(ty)?.optional()),
+            _ => None,
+        }
+    }
+
     /// Whether a value of type `self` may stand where `wanted` is expected.
     pub fn fits(&self, wanted: &Type) -> bool {
         use Type::*;

@@ -22,17 +22,6 @@ pub fn write(context: &StageContext, rows: &[Row]) -> Result<(), StageError> {
     Ok(write_rows(&context.out.join(DATA_FILE), rows)?)
 }
 
-/// Writes the rows as the stage's output, and gives the numbers for the record: rows that were read, and that are left.
-///
-/// # Errors
-/// As [`write`].
-pub fn finish(context: &StageContext, read: usize, rows: &[Row]) -> Result<Metrics, StageError> {
-    write(context, rows)?;
-    let metrics = [("rows_read", read as f64), ("rows", rows.len() as f64)];
-    context.facts(metrics);
-    Ok(Metrics::from(metrics.map(|(name, count)| (name.to_string(), count))))
-}
-
 /// Reads files of the user's, one after the other, and writes their rows as the stage's output.
 ///
 /// # Errors
@@ -54,4 +43,15 @@ pub fn import(context: &StageContext, files: &[&Path], format: &Format) -> Resul
         ("answers".to_string(), answers as f64),
         ("completions".to_string(), completions as f64),
     ]))
+}
+
+/// Writes the rows as the stage's output, and gives the numbers for the record: rows that were read, and that are left.
+///
+/// # Errors
+/// As [`write`].
+pub fn finish(context: &StageContext, read: usize, rows: &[Row]) -> Result<Metrics, StageError> {
+    write(context, rows)?;
+    let metrics = [("rows_read", read as f64), ("rows", rows.len() as f64)];
+    context.facts(metrics);
+    Ok(Metrics::from(metrics.map(|(name, count)| (name.to_string(), count))))
 }

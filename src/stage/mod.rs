@@ -71,9 +71,9 @@ pub static STAGES: &[&dyn Stage] = &[
     &init_model::InitModel,
     &hf::Hf,
     &jsonl::Jsonl,
-    &api::Api,
     &parquet::Parquet,
     &hf_dataset::HfDataset,
+    &api::Api,
     &arith_problems::ArithProblems,
 ];
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod docs;
 mod floors;
 mod journey;
+mod lsp;
 mod program;
 mod spec;
 mod spec_notes;

@@ -1,6 +1,9 @@
 //! The language as a whole: what programs evaluate to. What they mean is specified by `tests/spec`.
 
 mod catalogue;
+mod format;
+mod generate;
+mod outline;
 mod programs;
 
 use super::{Compilation, compile};

@@ -12,3 +12,4 @@ mod lsp;
 mod program;
 mod spec;
 mod spec_notes;
+mod unbuilt;

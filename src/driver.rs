@@ -3,6 +3,8 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod doc;
+pub mod graph;
 mod node;
 mod save;
 mod scores;

@@ -3,8 +3,10 @@
 mod args;
 mod check;
 mod compare;
+mod doc;
 mod exit;
 mod failure;
+mod graph;
 mod init_model;
 mod output;
 mod plan;
@@ -41,6 +43,8 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Check { program } => check::check(program, output),
+        Command::Doc(args) => doc::doc(args, output),
+        Command::Graph(args) => graph::graph(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),

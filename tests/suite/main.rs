@@ -3,7 +3,9 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bad_input;
+mod doc;
 mod docs;
 mod floors;
+mod graph;
 mod journey;
 mod program;

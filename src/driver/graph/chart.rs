@@ -16,22 +16,31 @@ const SETTING_COLUMNS: usize = 34;
 /// Datasets that a box names.
 const DATASETS: usize = 4;
 
-/// The picture of some groups. Unless every stage is wanted, datasets that come from nowhere are named in the boxes
-/// that take them.
-pub fn chart(program: &Program, groups: &Groups, every: bool) -> Chart {
-    let mut drawing = Drawing::new(program, groups, every);
-    for group in 0..groups.list.len() {
-        if !drawing.is_named(group) {
-            drawing.add(group);
-        }
-    }
-    drawing.add_targets();
-    drawing.chart
+/// A box a group; datasets that come from nowhere are named in the boxes that take them.
+pub fn collapsed(program: &Program, groups: &Groups) -> Chart {
+    Drawing::new(program, groups, Vec::new(), false).drawn()
+}
+
+/// A box a stage; what tells it apart from the others of its group stands first.
+pub fn every(program: &Program, collapsed: &Groups) -> Chart {
+    let varying: Vec<Vec<bool>> = collapsed.list.iter().map(|group| varying(program, &group.members)).collect();
+    let apart = collapsed.of.iter().map(|&group| varying[group].clone()).collect();
+    Drawing::new(program, &Groups::single(program), apart, true).drawn()
+}
+
+/// For each argument of some stages of one kind whether it differs among them.
+fn varying(program: &Program, members: &[usize]) -> Vec<bool> {
+    let args = |member: usize| &program.calls[member].args;
+    let differs = |at: usize| members.iter().any(|&member| args(member)[at] != args(members[0])[at]);
+    (0..args(members[0]).len()).map(differs).collect()
 }
 
 struct Drawing<'a> {
     program: &'a Program,
     groups: &'a Groups,
+    /// For each stage which of its arguments tell it apart from those that it would be one box with.
+    apart: Vec<Vec<bool>>,
+    /// Whether every stage is drawn.
     every: bool,
     /// The box of each group.
     boxes: Vec<Option<usize>>,
@@ -39,9 +48,19 @@ struct Drawing<'a> {
 }
 
 impl<'a> Drawing<'a> {
-    fn new(program: &'a Program, groups: &'a Groups, every: bool) -> Self {
+    fn new(program: &'a Program, groups: &'a Groups, apart: Vec<Vec<bool>>, every: bool) -> Self {
         let boxes = vec![None; groups.list.len()];
-        Drawing { program, groups, every, boxes, chart: Chart::default() }
+        Drawing { program, groups, apart, every, boxes, chart: Chart::default() }
+    }
+
+    fn drawn(mut self) -> Chart {
+        for group in 0..self.groups.list.len() {
+            if !self.is_named(group) {
+                self.add(group);
+            }
+        }
+        self.add_targets();
+        self.chart
     }
 
     fn call(&self, group: usize) -> &'a StageCall {
@@ -62,7 +81,7 @@ impl<'a> Drawing<'a> {
             self.inputs(group).into_iter().partition(|&(_, from)| !self.is_named(from));
         let mut lines: Vec<String> = if call.kind == call.name { Vec::new() } else { vec![call.kind.clone()] };
         lines.extend(self.datasets(&named));
-        lines.extend(settings(&self.common(group)));
+        lines.extend(settings(&self.fields(group)));
         let shape = if call.inputs.is_empty() { Shape::Source } else { Shape::Stage };
         let index = self.add_box(shape, self.title(group), lines, self.groups.list[group].members.len() > 1);
         self.boxes[group] = Some(index);
@@ -100,16 +119,18 @@ impl<'a> Drawing<'a> {
         lines
     }
 
-    /// The written fields that are the same in every stage of a group.
-    fn common(&self, group: usize) -> Vec<(&'a str, &'a Value)> {
+    /// The written fields that are the same in every stage of a group, the most telling first.
+    fn fields(&self, group: usize) -> Vec<(&'a str, &'a Value)> {
         let members = &self.groups.list[group].members;
         let first = &self.program.calls[members[0]];
         let is_written = |name: &str| first.field_spans.iter().any(|(written, _)| written == name);
         let same = |at: usize| members.iter().all(|&member| self.program.calls[member].args[at] == first.args[at]);
-        let args = first.args.iter().enumerate();
-        args.filter(|(at, (name, value))| is_written(name) && !has_input(value) && same(*at))
-            .map(|(_, (name, value))| (name.as_str(), value))
-            .collect()
+        let shown = |at: &usize| is_written(&first.args[*at].0) && !has_input(&first.args[*at].1) && same(*at);
+        let mut shown: Vec<usize> = (0..first.args.len()).filter(shown).collect();
+        let telling = |name: &str| TELLING.iter().position(|telling| *telling == name).unwrap_or(TELLING.len());
+        let apart = |at: usize| self.apart.get(members[0]).is_some_and(|apart| apart[at]);
+        shown.sort_by_key(|&at| (!apart(at), telling(&first.args[at].0)));
+        shown.into_iter().map(|at| (first.args[at].0.as_str(), &first.args[at].1)).collect()
     }
 
     fn add_box(&mut self, shape: Shape, title: String, lines: Vec<String>, is_many: bool) -> usize {
@@ -185,11 +206,8 @@ pub fn has_input(value: &Value) -> bool {
     }
 }
 
-/// Fields as lines, the most telling first, as many as have room.
+/// Fields as lines, as many as have room.
 fn settings(fields: &[(&str, &Value)]) -> Vec<String> {
-    let rank = |name: &str| TELLING.iter().position(|telling| *telling == name).unwrap_or(TELLING.len());
-    let mut fields = fields.to_vec();
-    fields.sort_by_key(|(name, _)| rank(name));
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in fields {
         let text = short(name, value);

@@ -35,12 +35,13 @@ pub fn graph(
 ) -> Result<(String, Checked), Failure> {
     let checked = check(file, params)?;
     let program = &checked.program;
-    let groups = if expand { Groups::single(program) } else { Groups::of(program) };
+    let groups = Groups::of(program);
+    let chart = || if expand { chart::every(program, &groups) } else { chart::collapsed(program, &groups) };
     let text = match format {
-        Format::Json => export::json(program, &Groups::of(program)),
-        Format::Dot => dot(&chart::chart(program, &groups, expand)),
-        Format::Mermaid => mermaid(&chart::chart(program, &groups, expand)),
-        Format::Svg => svg(&chart::chart(program, &groups, expand)),
+        Format::Json => export::json(program, &groups),
+        Format::Dot => dot(&chart()),
+        Format::Mermaid => mermaid(&chart()),
+        Format::Svg => svg(&chart()),
     };
     Ok((text, checked))
 }

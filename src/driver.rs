@@ -3,7 +3,9 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod doc;
 pub mod format;
+pub mod graph;
 mod inputs;
 mod leaks;
 mod lock;

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod docs;
+mod editors;
 mod floors;
 mod journey;
 mod lsp;

@@ -129,6 +129,9 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    if recorded {
+        evaluator.survey();
+    }
     let Evaluator { graph, diagnostics, recorder, .. } = evaluator;
     let index = recorder.map_or_else(Index::default, |recorder| index::build(&recorder, modules, catalogue));
     (assemble(graph, wanted), diagnostics, index)

@@ -267,6 +267,24 @@ fn a_hover_tells_what_the_store_holds_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_hover_tells_how_a_pipeline_scored() {
+    let mut editor = quick();
+    let text = "let base = init_model { layers: 1, hidden: 16, heads: 1, kv_heads: 1, intermediate: 16, vocab: 320 }
+let test = arith_problems { split: \"test\", items: 4, levels: [1] }
+suite exam { arith: bench(test, max_completion_length: 4tok) }
+pipeline scored = base |> evaluate(exam)
+";
+    editor.project.write("scored.srlm", text);
+    editor.open("scored.srlm", text);
+    editor.project.srlm(&["run", "scored.srlm"]).ok();
+    let pipeline = editor.at("scored.srlm", (3, 10));
+    let text = editor.hover(&pipeline);
+    assert!(text.contains("3 of 3 stages cached") && text.contains("`arith`: 0.0% [0.0%,"), "{text}");
+    assert!(text.contains("of 4 items"), "{text}");
+    editor.stop();
+}
+
+#[test]
 fn completion_offers_what_fits_even_in_broken_text() {
     let mut editor = quick();
     let mut complete = |marked: &str| {

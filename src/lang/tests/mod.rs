@@ -1,6 +1,7 @@
 //! The language as a whole: annotated programs of `tests/spec`, and what programs evaluate to.
 
 mod catalogue;
+mod index;
 mod programs;
 mod spec;
 

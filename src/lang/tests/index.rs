@@ -49,7 +49,7 @@ fn meaning(analysis: &Analysis, word: &str, count: usize) -> Option<(SymbolKind,
 #[test]
 fn every_name_finds_its_definition() {
     let analysis = analysed();
-    let found = |word, count| meaning(&analysis, word, count).map(|(kind, place)| (kind, place));
+    let found = |word, count| meaning(&analysis, word, count);
     let at = |kind, place: &str| Some((kind, place.to_string()));
     assert_eq!(found("shared", 1), at(SymbolKind::Let, "main.srlm:3"));
     assert_eq!(found("size", 1), at(SymbolKind::Field, "main.srlm:3"));

@@ -72,12 +72,7 @@ pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], ca
     on_a_deep_stack(|| compile_here(entry, loader, params, catalogue)).unwrap_or_else(|| no_thread(entry))
 }
 
-fn compile_here(
-    entry: &str,
-    loader: &dyn Loader,
-    params: &[(String, String)],
-    catalogue: &Catalogue,
-) -> Compilation {
+fn compile_here(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
     let mut program = Program::default();
     if let Some(entry) = module {

@@ -26,7 +26,10 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
             Ok(mut pairs) => {
                 let span = Span::new(source, slice.start, slice.end);
                 let item = pairs.next().and_then(|pair| kids(pair).next()).and_then(|pair| builder.item(pair));
-                file.items.extend(item.map(|kind| Item { doc: slice.doc, span, kind }));
+                match item {
+                    Some(kind) => file.items.push(Item { doc: slice.doc, span, kind }),
+                    None => file.broken.extend(second_word(code)),
+                }
             }
             Err(error) => {
                 file.broken.extend(second_word(code));
@@ -113,7 +116,10 @@ fn expected_names(rules: &[Rule]) -> Option<String> {
 
 fn starts_value(rule: Rule) -> bool {
     use Rule::*;
-    matches!(rule, named | quantity | number | string | list | record | bool | none | neg | kw_not | ident | if_expr | kw_if)
+    matches!(
+        rule,
+        named | quantity | number | string | list | record | bool | none | neg | kw_not | ident | if_expr | kw_if
+    )
 }
 
 /// `a, b or c`

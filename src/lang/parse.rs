@@ -17,7 +17,8 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
     let mut diagnostics = scan.diagnostics;
     for slice in scan.slices {
         let code = &scan.masked[slice.start..slice.end];
-        if slice.broken {
+        // Who has so many broken items is helped by the first of them.
+        if slice.broken || diagnostics.len() > scan::MAX_FOUND {
             file.broken.extend(second_word(code));
             continue;
         }

@@ -3,23 +3,28 @@
 mod compare;
 mod cost;
 mod disk;
+mod fix;
 mod node;
 mod save;
 mod scores;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
+pub use fix::{Fixed, fix};
 pub use node::{Shown, Why, show, why};
 pub use save::{refuse_filled, save};
 pub use scores::scores;
+
+pub use crate::lang::nearest::nearest;
 
 use crate::base::event::Sink;
 use crate::base::source::{Loader, SourceMap};
 use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
-use crate::exec::run::{Settings, World, run as execute};
+use crate::exec::run::{Settings as RunSettings, World, run as execute};
 use crate::lang::program::Program;
+use crate::lang::{Outside, ParamsFile};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
@@ -87,17 +92,40 @@ pub struct RunOptions {
     pub checkpoint_seconds: f64,
 }
 
-/// Reads and checks a file, with `params` as the command line gives them. No store is looked at.
+/// What the command line sets in a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'a> {
+    /// `-p name=expr`
+    pub params: &'a [(String, String)],
+    /// `--params FILE`
+    pub file: Option<&'a Path>,
+}
+
+impl<'a, P: AsRef<[(String, String)]> + ?Sized> From<&'a P> for Settings<'a> {
+    fn from(params: &'a P) -> Self {
+        Settings { params: params.as_ref(), file: None }
+    }
+}
+
+/// Reads and checks a file, with params as the command line gives them. No store is looked at.
 ///
 /// # Errors
 /// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it has errors.
-pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
+pub fn check<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
     let loader = DiskLoader::new(&home(file));
+    checked(file, settings.into(), &loader)?.without_errors()
+}
+
+/// A file as it is, errors included, with texts from `loader`.
+fn checked(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
     let entry = file.to_string_lossy();
     loader.load(&entry).map_err(Failure::Input)?;
-    let compiled = crate::lang::compile(&entry, &loader, params, &stage::catalogue());
-    let (program, diagnostics, sources) = (compiled.program, compiled.diagnostics, compiled.sources);
-    Checked { program, diagnostics, sources }.without_errors()
+    let name = settings.file.map(|file| file.to_string_lossy());
+    let text = settings.file.map(disk::read_text).transpose().map_err(Failure::Input)?;
+    let params_file = name.as_deref().zip(text.as_deref()).map(|(name, text)| ParamsFile { name, text });
+    let outside = Outside { params: settings.params, file: params_file };
+    let compiled = crate::lang::compile_with(&entry, loader, outside, &stage::catalogue());
+    Ok(Checked { program: compiled.program, diagnostics: compiled.diagnostics, sources: compiled.sources })
 }
 
 /// Checks a file and hashes its declared inputs.
@@ -105,8 +133,8 @@ pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failur
 /// # Errors
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
-pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
-    let mut checked = check(file, params)?;
+pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
+    let mut checked = check(file, settings)?;
     match Graph::build(&checked.program, &DiskFiles) {
         Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
         Err(diagnostics) => {
@@ -153,7 +181,7 @@ pub fn run(
         stops,
     };
     let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
-    let settings = Settings { run, jobs, threads, keep_going, checkpoint_seconds };
+    let settings = RunSettings { run, jobs, threads, keep_going, checkpoint_seconds };
     let mut executor = LocalExecutor::new(worker_command(threads)?);
     Ok(execute(&world, &mut executor, &settings)?)
 }
@@ -172,8 +200,13 @@ impl Project {
 }
 
 impl Checked {
+    /// Whether anything keeps the file from running.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
     fn without_errors(self) -> Result<Checked, Failure> {
-        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(Box::new(self))) } else { Ok(self) }
+        if self.has_errors() { Err(Failure::File(Box::new(self))) } else { Ok(self) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line as types.
 
+use crate::driver::Settings;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -30,6 +31,9 @@ pub struct Global {
     /// No colours and no bold text
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Sentences instead of pictures and bars, for screen readers
+    #[arg(long, global = true)]
+    pub narrated: bool,
 }
 
 /// A pipeline file and what to set in it.
@@ -41,6 +45,16 @@ pub struct Program {
     /// Set a `param` of the file; EXPR is written in the language of the file: -p seeds=[1,2] -p 'base=local("dir")'
     #[arg(short = 'p', long = "param", value_name = "NAME=EXPR", value_parser = param)]
     pub params: Vec<(String, String)>,
+    /// Set params by a YAML or JSON file, a mapping from their names to values; `-p` wins over it
+    #[arg(long = "params", value_name = "FILE")]
+    pub params_file: Option<PathBuf>,
+}
+
+impl Program {
+    /// What the command line sets.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { params: &self.params, file: self.params_file.as_deref() }
+    }
 }
 
 /// The commands.
@@ -75,10 +89,12 @@ pub enum Command {
         node: String,
     },
     /// Check a file without looking at the store
-    Check {
-        /// The file.
-        #[command(flatten)]
-        program: Program,
+    Check(Check),
+    /// Explain a code such as E021, with an example; without a code, list them all
+    Explain {
+        /// The code
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
     },
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
@@ -132,6 +148,34 @@ pub struct Run {
     /// Seconds between two saved training states
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub checkpoint_every: f64,
+}
+
+/// `srlm check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file.
+    #[command(flatten)]
+    pub program: Program,
+    /// Apply the fixes that the findings offer to the files of the project
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: show the changes, write nothing
+    #[arg(long, requires = "fix")]
+    pub diff: bool,
+    /// How findings are written; json: one object a line; sarif: one SARIF 2.1.0 log
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["fix", "json"])]
+    pub format: Option<Format>,
+}
+
+/// The forms in which `srlm check` writes its findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people, on standard error.
+    Text,
+    /// One object a line, on standard output.
+    Json,
+    /// One SARIF 2.1.0 log, on standard output.
+    Sarif,
 }
 
 /// `srlm store …`

@@ -2,6 +2,9 @@
 
 pub mod codes;
 mod diagnostic;
+pub mod examples;
+pub mod fix;
 pub mod render;
+pub mod sarif;
 
 pub use diagnostic::{Diagnostic, Fix, Label, Severity};

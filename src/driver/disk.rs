@@ -27,13 +27,20 @@ impl Loader for DiskLoader {
         if !normal(Path::new(path)).starts_with(&self.root) {
             return Err(format!("`{path}` leads out of the project's folder {}", self.root.display()));
         }
-        let path = Path::new(path);
-        fs::read_to_string(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => missing(path),
-            io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
-            _ => at(path, error).to_string(),
-        })
+        read_text(Path::new(path))
     }
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// A sentence that says why it cannot be read, with the nearest existing name where there is none.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => missing(path),
+        io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
+        _ => at(path, error).to_string(),
+    })
 }
 
 /// Finds the files and folders that arguments name, and hashes their content.

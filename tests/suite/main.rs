@@ -6,4 +6,5 @@ mod bad_input;
 mod docs;
 mod floors;
 mod journey;
+mod messages;
 mod program;

@@ -4,6 +4,7 @@ mod compare;
 mod cost;
 mod disk;
 mod fix;
+pub mod format;
 mod node;
 mod save;
 mod scores;
@@ -23,7 +24,7 @@ use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
 use crate::exec::run::{Settings as RunSettings, World, run as execute};
-use crate::lang::program::Program;
+use crate::lang::program::{Program, Unbuilt};
 use crate::lang::{Outside, ParamsFile};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
@@ -134,7 +135,14 @@ fn checked(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Check
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
 pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
-    let mut checked = check(file, settings)?;
+    open_checked(check(file, settings)?, store)
+}
+
+/// Hashes the declared inputs of a file that was checked without errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_checked(mut checked: Checked, store: PathBuf) -> Result<Project, Failure> {
     match Graph::build(&checked.program, &DiskFiles) {
         Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
         Err(diagnostics) => {
@@ -156,6 +164,7 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 /// events in the store.
 ///
 /// # Errors
+/// [`Failure::File`] where a stage that would run needs what this version cannot run: then nothing starts.
 /// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
 pub fn run(
     project: &Project,
@@ -164,6 +173,7 @@ pub fn run(
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
+    refuse_unbuilt(project, plan)?;
     let run = run_id();
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages {
@@ -184,6 +194,17 @@ pub fn run(
     let settings = RunSettings { run, jobs, threads, keep_going, checkpoint_seconds };
     let mut executor = LocalExecutor::new(worker_command(threads)?);
     Ok(execute(&world, &mut executor, &settings)?)
+}
+
+/// Refuses a plan with a stage to run that this version cannot run.
+fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
+    let runs = |node: usize| plan.step(node).is_some_and(|step| step.status.runs());
+    let program = &project.checked.program;
+    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
+    let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.dedup();
+    let checked = Checked { program: Program::default(), diagnostics, sources: project.checked.sources.clone() };
+    checked.without_errors().map(drop)
 }
 
 /// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.
@@ -211,7 +232,7 @@ impl Checked {
 }
 
 /// The project's folder: the file's own, or the one above where that is called `pipelines`.
-fn home(file: &Path) -> PathBuf {
+pub fn home(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let folder = file.parent().unwrap_or(&file);
     let above = folder.parent().filter(|_| folder.ends_with("pipelines"));

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod eval;
 pub mod exec;
 pub mod lang;
+pub mod lsp;
 pub mod model;
 pub mod nn;
 pub mod plan;

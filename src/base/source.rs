@@ -105,6 +105,11 @@ impl SourceMap {
         &self.files[id.0 as usize]
     }
 
+    /// Every text, in the order of the ids.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
     /// The characters a span covers.
     pub fn text(&self, span: Span) -> &str {
         &self.file(span.source).text[span.start as usize..span.end as usize]
@@ -118,7 +123,7 @@ impl SourceMap {
 }
 
 /// Where module texts come from: the disk in the driver, a map in tests.
-pub trait Loader {
+pub trait Loader: Sync {
     /// The text of the file at `path`, relative to the project's root.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed; 2 the command line or a file is wrong; \
+const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed, or `fmt --check` found work; 2 the command line or a file is wrong; \
                           3 the store or the machine is at fault; 130 interrupted, the same command continues.";
 
 /// Settings of every command.
@@ -96,6 +96,8 @@ pub enum Command {
         #[arg(value_name = "CODE")]
         code: Option<String>,
     },
+    /// Write files in the one style of the language
+    Fmt(Fmt),
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
         /// The file.
@@ -125,6 +127,12 @@ pub enum Command {
     },
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
+    /// Serve an editor over standard input and output: diagnostics, hover, completion, rename and more
+    Lsp {
+        /// What editors pass by habit; there is no other way to talk
+        #[arg(long, hide = true)]
+        stdio: bool,
+    },
     /// Run one stage: what `run` starts, not for people
     #[command(hide = true)]
     Worker,
@@ -176,6 +184,20 @@ pub enum Format {
     Json,
     /// One SARIF 2.1.0 log, on standard output.
     Sarif,
+}
+
+/// `srlm fmt`
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files, or folders with `.srlm` files; without any, or as `-`, standard input goes to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write nothing; list the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Write nothing; show what would change
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// `srlm store …`

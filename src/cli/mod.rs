@@ -6,7 +6,9 @@ mod compare;
 mod exit;
 mod explain;
 mod failure;
+mod fmt;
 mod init_model;
+mod lsp;
 mod output;
 mod plan;
 mod run;
@@ -43,10 +45,12 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Check(args) => check::check(args, output),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
+        Command::Fmt(args) => fmt::fmt(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),
         Command::InitModel(args) => init_model::init_model(args, output),
+        Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),
     };
     ended.unwrap_or_else(|failure| failure::report(failure, output))

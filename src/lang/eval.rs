@@ -4,9 +4,11 @@ use super::ast::*;
 use super::check::{coerce, mismatch, written_type};
 use super::datum::{Datum, Function, article};
 use super::graph::Graph;
+use super::index::Recorder;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
 use super::params_file::Written;
+use super::program::Unbuilt;
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
 use super::signature::Catalogue;
 use super::types::Type;
@@ -49,9 +51,14 @@ pub(super) struct Evaluator<'a> {
     pub overrides: BTreeMap<String, Override>,
     pub graph: Graph,
     pub diagnostics: Vec<Diagnostic>,
+    /// What this version cannot run, wanted or not.
+    pub unbuilt: Vec<Unbuilt>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
-    values: BTreeMap<(ModuleId, usize), Datum>,
+    /// Keeps what expressions come to, where someone asks for it.
+    pub recorder: Option<Box<Recorder>>,
+    /// The values of the items of each module, as far as they are evaluated.
+    values: Vec<Vec<Option<Datum>>>,
     reported: BTreeSet<(&'static str, Span)>,
     steps: usize,
     made: usize,
@@ -97,8 +104,10 @@ impl<'a> Evaluator<'a> {
             overrides: BTreeMap::new(),
             graph: Graph::default(),
             diagnostics: Vec::new(),
+            unbuilt: Vec::new(),
             sites: Vec::new(),
-            values: BTreeMap::new(),
+            recorder: None,
+            values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
             reported: BTreeSet::new(),
             steps: 0,
             made: 0,
@@ -111,9 +120,7 @@ impl<'a> Evaluator<'a> {
         if !fresh {
             return Datum::UNKNOWN;
         }
-        let inside_std = diagnostic.span().is_some_and(|span| self.in_std(span));
-        let own = self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
-        if let (true, Some(site)) = (inside_std, own) {
+        if let Some(site) = diagnostic.span().and_then(|span| self.own_site(span)) {
             // The call is the user's, the library is not.
             diagnostic.labels.insert(0, Label { span: site, text: "by way of this call".to_string() });
         } else {
@@ -125,7 +132,14 @@ impl<'a> Evaluator<'a> {
         Datum::UNKNOWN
     }
 
-    fn in_std(&self, span: Span) -> bool {
+    /// The user's call that leads to a place in the standard library.
+    pub fn own_site(&self, span: Span) -> Option<Span> {
+        let own = || self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
+        if self.in_std(span) { own() } else { None }
+    }
+
+    /// Whether a place is in the standard library.
+    pub fn in_std(&self, span: Span) -> bool {
         self.modules.iter().any(|module| module.is_std && module.source == span.source)
     }
 
@@ -183,24 +197,27 @@ impl<'a> Evaluator<'a> {
     /// The value of an item, evaluated at its first use. What it needs comes first, so that long rows of definitions
     /// do not nest.
     pub fn item(&mut self, module: ModuleId, index: usize) -> Datum {
+        if let Some(value) = &self.values[module.0][index] {
+            return value.clone();
+        }
         let source = self.module(module);
         let mut open = vec![index];
         while let Some(&top) = open.last() {
-            let known = |index: &usize| self.values.contains_key(&(module, *index));
-            if known(&top) {
+            let known = &mut self.values[module.0];
+            if known[top].is_some() {
                 open.pop();
             } else if source.cyclic.contains(&top) {
-                self.values.insert((module, top), Datum::UNKNOWN);
+                known[top] = Some(Datum::UNKNOWN);
             } else {
-                let missing: Vec<usize> = source.uses[top].iter().copied().filter(|index| !known(index)).collect();
-                if missing.is_empty() {
+                let before = open.len();
+                open.extend(source.uses[top].iter().filter(|&&index| known[index].is_none()));
+                if open.len() == before {
                     let value = self.evaluate_item(module, top);
-                    self.values.insert((module, top), value);
+                    self.values[module.0][top] = Some(value);
                 }
-                open.extend(missing);
             }
         }
-        self.values[&(module, index)].clone()
+        self.values[module.0][index].clone().unwrap_or(Datum::UNKNOWN)
     }
 
     fn definition(&mut self, definition: &Definition, module: ModuleId) -> Datum {
@@ -297,6 +314,14 @@ impl<'a> Evaluator<'a> {
 
     /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
     pub fn expr(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
+        let value = self.evaluate(expr, frame);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(expr.span, &value, !self.sites.is_empty());
+        }
+        value
+    }
+
+    fn evaluate(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             return self.too_large(expr.span, "evaluating it takes more than 5,000,000 steps");
@@ -393,11 +418,12 @@ impl<'a> Evaluator<'a> {
         if !values.iter().all(|value| self.holds(value, span)) {
             return Datum::UNKNOWN;
         }
-        let first = values.first().map_or(Type::Unknown, Datum::ty);
+        let mut first = values.first().map_or(Type::Unknown, Datum::ty);
         for (value, item) in values.iter().zip(items) {
-            let (ty, numbers) = (value.ty(), [Type::Int, Type::Float]);
-            let mixed = numbers.contains(&ty) && numbers.contains(&first);
-            if !(mixed || alike(&ty, &first)) {
+            let ty = value.ty();
+            if let Some(common) = first.common(&ty) {
+                first = common;
+            } else {
                 let message = format!("a list holds one type: first {first}, then {ty}");
                 let found = Diagnostic::error(
                     codes::TYPE_MISMATCH,

@@ -438,7 +438,7 @@ impl Evaluator<'_> {
         let module = self.module(self.entry);
         let used =
             reached(&module.uses, file.items.iter().enumerate().filter(|(_, item)| makes(item)).map(|(at, _)| at));
-        let names: BTreeSet<String> =
+        let names: BTreeSet<&str> =
             file.items.iter().flat_map(references::of_item).map(|reference| reference.name).collect();
         for (index, item) in file.items.iter().enumerate() {
             let unused = match (&item.kind, item.name()) {
@@ -506,11 +506,11 @@ fn too_many_cells(sweep: &Sweep, axes: &[Vec<(String, Datum)>]) -> Diagnostic {
 }
 
 /// The first name of an import that nothing uses.
-fn unused_import(import: &Use, used: &BTreeSet<String>) -> Option<Ident> {
+fn unused_import(import: &Use, used: &BTreeSet<&str>) -> Option<Ident> {
     match (&import.names, &import.alias, &import.path) {
-        (Some(names), _, _) => names.iter().find(|name| !used.contains(&name.name)).cloned(),
-        (None, Some(alias), _) => Some(alias).filter(|alias| !used.contains(&alias.name)).cloned(),
-        (None, None, UsePath::Dotted(path)) => path.last().filter(|last| !used.contains(&last.name)).cloned(),
+        (Some(names), _, _) => names.iter().find(|name| !used.contains(name.name.as_str())).cloned(),
+        (None, Some(alias), _) => Some(alias).filter(|alias| !used.contains(alias.name.as_str())).cloned(),
+        (None, None, UsePath::Dotted(path)) => path.last().filter(|last| !used.contains(last.name.as_str())).cloned(),
         (None, None, UsePath::File(path, span)) => {
             let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".srlm");
             (!used.contains(stem)).then(|| Ident { name: stem.to_string(), span: *span })

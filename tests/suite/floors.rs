@@ -22,7 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exec", &["base", "plan", "store", "stage"]),
     ("report", &["base", "store", "plan", "exec"]),
     ("driver", &["base", "diag", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
-    ("cli", &["base", "diag", "store", "plan", "driver", "report", "exec", "stage"]),
+    ("lsp", &["base", "diag", "lang", "plan", "stage", "report", "driver"]),
+    ("cli", &["base", "diag", "store", "plan", "driver", "report", "exec", "stage", "lsp"]),
 ];
 
 /// Words that must not occur in the code of some rooms.
@@ -32,7 +33,7 @@ const ABSENT: &[(&[&str], &[&str])] = &[
     (
         &[
             "base", "diag", "lang", "store", "model", "data", "plan", "reward", "rollout", "train", "eval", "stage",
-            "exec", "report", "driver", "cli",
+            "exec", "report", "driver", "lsp", "cli",
         ],
         &["unsafe "],
     ),

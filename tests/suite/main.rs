@@ -6,5 +6,8 @@ mod bad_input;
 mod docs;
 mod floors;
 mod journey;
+mod lsp;
 mod messages;
 mod program;
+mod spec;
+mod spec_notes;

@@ -144,6 +144,9 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    if recorded {
+        evaluator.survey();
+    }
     let noted = std::mem::take(&mut evaluator.unbuilt);
     let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
     let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);

@@ -241,6 +241,7 @@ fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
     let program = &project.checked.program;
     let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
     let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.sort_by_key(|found| found.span().map(|span| (span.source, span.start)));
     diagnostics.dedup();
     let sources = project.checked.sources.clone();
     Checked { program: Program::default(), diagnostics: Vec::new(), sources }.with(diagnostics).map(drop)

@@ -177,6 +177,35 @@ fn equal_rows_get_ids_of_their_own() {
 }
 
 #[test]
+fn the_real_sets_fit_the_formats_named_after_them() {
+    let Some(shared) = crate::data::shared_data() else { return };
+    let sets = [
+        ("gsm8k/test.jsonl", "gsm8k", "Janet\u{2019}s ducks lay 16 eggs", "18"),
+        ("math500/test.jsonl", "math", "Convert the point $(0,3)$", "\\left( 3, \\frac{\\pi}{2} \\right)"),
+        ("svamp/SVAMP.json", "svamp", "Each pack of dvds costs 76 dollars.", "51"),
+    ];
+    for (name, format, prompt, answer) in sets {
+        let format = Format::named(format).unwrap();
+        let rows = read_file(&shared.join(name), &format).unwrap();
+        assert!(rows[0].question().starts_with(prompt), "{}", rows[0].question());
+        assert_eq!(rows[0].answer.as_deref(), Some(answer));
+    }
+}
+
+#[test]
+fn the_boxed_answer_of_math_is_the_one_beside_it() {
+    let Some(shared) = crate::data::shared_data() else { return };
+    let file = std::fs::read_to_string(shared.join("math500/test.jsonl")).unwrap();
+    let agree = |line: &str| {
+        let mut fields: crate::data::format::Fields = serde_json::from_str(line).unwrap();
+        let beside = fields.remove("answer").unwrap();
+        Format::Math.row(&fields).unwrap().answer.as_deref() == beside.as_str()
+    };
+    let count = file.lines().filter(|line| agree(line)).count();
+    assert!(count >= 490, "only {count} of 500");
+}
+
+#[test]
 fn the_real_sets_are_read_to_the_last_row() {
     let Some(shared) = crate::data::shared_data() else { return };
     let sets = [

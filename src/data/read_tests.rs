@@ -149,6 +149,22 @@ fn parquet_is_read_row_by_row_and_its_damage_told() {
     }
 }
 
+#[test]
+fn no_damage_to_a_parquet_file_ends_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    write_parquet(&path, &["How many?", "Why?"], &["#### 24", "#### 7"]);
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for flip in [0x01, 0x40, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            std::fs::write(&path, &bytes).unwrap();
+            let _ = read_file(&path, &Format::Auto);
+        }
+    }
+}
+
 /// Two columns of texts, as the Hub's GSM8K has them.
 fn write_parquet(path: &Path, questions: &[&str], answers: &[&str]) {
     use ::parquet::basic::Compression;

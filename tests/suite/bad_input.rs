@@ -55,7 +55,7 @@ fn a_missing_data_file_names_its_neighbour() {
 fn a_malformed_line_has_its_number() {
     let project = Project::quick();
     project.write("rows.jsonl", "{\"question\": \"a\", \"answer\": \"b #### 1\"}\n{\"question\": \"a\"\n");
-    let message = refused(&project, "pipeline p = jsonl(\"rows.jsonl\", format: \"gsm8k\")\n", 1);
+    let message = refused(&project, "pipeline p = jsonl(\"rows.jsonl\", format: \"gsm8k\")\n", 2);
     says(&message, &["rows.jsonl:2", "bad.srlm:1"]);
     assert!(project.srlm(&["store", "ls", "bad.srlm", "--json"]).ok().objects().is_empty());
 }

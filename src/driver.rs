@@ -3,6 +3,7 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod format;
 mod node;
 mod save;
 mod scores;
@@ -19,7 +20,7 @@ use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
 use crate::exec::run::{Settings, World, run as execute};
-use crate::lang::program::Program;
+use crate::lang::program::{Program, Unbuilt};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
@@ -135,6 +136,7 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 /// events in the store.
 ///
 /// # Errors
+/// [`Failure::File`] where a stage that would run needs what this version cannot run: then nothing starts.
 /// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
 pub fn run(
     project: &Project,
@@ -143,6 +145,7 @@ pub fn run(
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
+    refuse_unbuilt(project, plan)?;
     let run = run_id();
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages {
@@ -163,6 +166,17 @@ pub fn run(
     let settings = Settings { run, jobs, threads, keep_going, checkpoint_seconds };
     let mut executor = LocalExecutor::new(worker_command(threads)?);
     Ok(execute(&world, &mut executor, &settings)?)
+}
+
+/// Refuses a plan with a stage to run that this version cannot run.
+fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
+    let runs = |node: usize| plan.step(node).is_some_and(|step| step.status.runs());
+    let program = &project.checked.program;
+    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
+    let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.dedup();
+    let checked = Checked { program: Program::default(), diagnostics, sources: project.checked.sources.clone() };
+    checked.without_errors().map(drop)
 }
 
 /// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.

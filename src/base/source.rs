@@ -104,7 +104,7 @@ impl SourceMap {
 }
 
 /// Where module texts come from: the disk in the driver, a map in tests.
-pub trait Loader {
+pub trait Loader: Sync {
     /// The text of the file at `path`, relative to the project's root.
     ///
     /// # Errors

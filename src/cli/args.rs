@@ -15,7 +15,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed; 2 the command line or a file is wrong; \
+const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed, or `fmt --check` found work; 2 the command line or a file is wrong; \
                           3 the store or the machine is at fault; 130 interrupted, the same command continues.";
 
 /// Settings of every command.
@@ -80,6 +80,8 @@ pub enum Command {
         #[command(flatten)]
         program: Program,
     },
+    /// Write files in the one style of the language
+    Fmt(Fmt),
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
         /// The file.
@@ -138,6 +140,20 @@ pub struct Run {
     /// Seconds between two saved training states
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub checkpoint_every: f64,
+}
+
+/// `srlm fmt`
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files, or folders with `.srlm` files; without any, or as `-`, standard input goes to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write nothing; list the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Write nothing; show what would change
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// `srlm store …`

@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod exit;
 mod failure;
+mod fmt;
 mod init_model;
 mod lsp;
 mod output;
@@ -42,6 +43,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Check { program } => check::check(program, output),
+        Command::Fmt(args) => fmt::fmt(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),

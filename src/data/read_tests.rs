@@ -1,11 +1,18 @@
 //! Tests of the readers: every format, every kind of bad file, and the real sets where they are at hand.
 
 use super::*;
+use crate::data::format::without_annotations;
 
 const GSM: &str = "{\"question\":\"How many?\",\"answer\":\"48/2 = <<48/2=24>>24 clips.\\n#### 24\"}";
 
 fn read(text: &str, format: Format) -> Result<Vec<Row>, DataError> {
-    read_text("data/rows.jsonl", text, format)
+    let mut rows = Vec::new();
+    let mut visit = |row| rows.push(row);
+    let mut reader = RowReader::new("data/rows.jsonl", &format, &mut visit);
+    for_each_json("data/rows.jsonl", text.as_bytes(), &mut |line, fields| reader.record(line, fields))?;
+    reader.end()?;
+    make_ids_unique(&mut rows);
+    Ok(rows)
 }
 
 fn message(text: &str, format: Format) -> String {
@@ -87,9 +94,9 @@ fn empty_files_and_files_that_are_no_text_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.jsonl");
     std::fs::write(&path, b"{}\n\xff\xfe").unwrap();
-    let told = read_file(&path, Format::Auto).unwrap_err().to_string();
+    let told = read_file(&path, &Format::Auto).unwrap_err().to_string();
     assert!(told.contains("bad.jsonl:2: found a byte that is not UTF-8"), "{told}");
-    let absent = read_file(&folder.path().join("none.jsonl"), Format::Auto).unwrap_err().to_string();
+    let absent = read_file(&folder.path().join("none.jsonl"), &Format::Auto).unwrap_err().to_string();
     assert!(absent.contains("none.jsonl"), "{absent}");
 }
 
@@ -109,7 +116,7 @@ fn the_real_sets_are_read_to_the_last_row() {
         ("svamp/SVAMP.json", 1000),
     ];
     for (name, count) in sets {
-        let rows = read_file(&shared.join(name), Format::Auto).unwrap();
+        let rows = read_file(&shared.join(name), &Format::Auto).unwrap();
         assert_eq!(rows.len(), count, "{name}");
         assert!(rows.iter().all(|row| row.answer.is_some() && !row.question().contains("<<")), "{name}");
         assert!(rows.iter().all(|row| row.completion.as_ref().is_none_or(|text| !text.contains("<<"))), "{name}");

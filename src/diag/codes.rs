@@ -142,10 +142,17 @@ catalogue! {
     UNREADABLE_INPUT "E060" "A declared input cannot be read."
         "The file or folder that a stage names is missing or unreadable. Its content is part of the stage's key, so \
          nothing can be planned without it."
+    NOT_BUILT "E061" "This version cannot run it yet."
+        "The language has this stage, variant or field, and it is checked, planned and drawn; but this version does not \
+         run it. A run refuses it before anything starts, and only where a stage that uses it would run. Choose another \
+         target, or leave the field out."
     BROKEN_PROGRAM "E069" "A defect of srlm."
         "The evaluated program contradicts itself. Please report it with the file that shows it."
     UNUSED "W001" "An item is never used."
         "Nothing that this file makes depends on the item. Remove it, or start its name with `_`."
+    CANNOT_RUN_YET "W002" "Checked and planned, but it cannot run yet."
+        "The stage, variant or field is part of the language, but this version does not run it: `srlm run` refuses with \
+         E061 where a stage that uses it would run."
 }
 
 #[cfg(test)]

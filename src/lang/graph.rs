@@ -1,8 +1,9 @@
 //! Stage calls while they are collected: equal calls are one, and only what is wanted stays.
 
+use super::identity::identity;
 use super::program::StageCall;
-use super::value::{NodeId, Value, fields_to_json};
-use std::collections::{BTreeMap, BTreeSet};
+use super::value::{NodeId, Value};
+use std::collections::{BTreeMap, HashMap};
 
 /// How many stages a program may have.
 pub(super) const MAX_NODES: usize = 100_000;
@@ -11,7 +12,8 @@ pub(super) const MAX_NODES: usize = 100_000;
 #[derive(Default)]
 pub(super) struct Graph {
     calls: Vec<StageCall>,
-    index: BTreeMap<String, NodeId>,
+    /// By what makes a call the call it is; only ever looked up, so its order cannot show.
+    index: HashMap<Vec<u8>, NodeId>,
 }
 
 impl Graph {
@@ -50,29 +52,24 @@ impl Graph {
 
     /// The calls that `targets` need, in the order they were made, and their new ids.
     pub fn wanted(self, targets: impl IntoIterator<Item = NodeId>) -> (Vec<StageCall>, BTreeMap<NodeId, NodeId>) {
-        let mut wanted = BTreeSet::new();
+        let mut wanted = vec![false; self.calls.len()];
         let mut open: Vec<NodeId> = targets.into_iter().collect();
         while let Some(id) = open.pop() {
-            if wanted.insert(id) {
+            if !std::mem::replace(&mut wanted[id.0], true) {
                 open.extend(self.call(id).inputs.iter().map(|&(_, input)| input));
             }
         }
-        let renumbered: BTreeMap<_, _> = wanted.iter().enumerate().map(|(new, &old)| (old, NodeId(new))).collect();
-        let mut kept = Vec::with_capacity(wanted.len());
-        for (index, mut call) in self.calls.into_iter().enumerate() {
-            if wanted.contains(&NodeId(index)) {
+        let old = (0..self.calls.len()).filter(|&index| wanted[index]);
+        let renumbered: BTreeMap<_, _> = old.enumerate().map(|(new, old)| (NodeId(old), NodeId(new))).collect();
+        let mut kept = Vec::with_capacity(renumbered.len());
+        for (mut call, wanted) in self.calls.into_iter().zip(wanted) {
+            if wanted {
                 call.inputs.iter_mut().for_each(|(_, input)| *input = renumbered[input]);
                 kept.push(call);
             }
         }
         (kept, renumbered)
     }
-}
-
-/// Everything that makes a call the call it is; names and places are not part of it.
-fn identity(call: &StageCall) -> String {
-    let inputs: Vec<_> = call.inputs.iter().map(|(role, id)| (role, id.0)).collect();
-    serde_json::json!([call.kind, call.version, fields_to_json(&call.args), inputs]).to_string()
 }
 
 /// Takes the artifacts out of a value: each becomes an input by its role, the dotted path to it.
@@ -87,7 +84,11 @@ pub(super) fn extract(value: Value, role: &str, inputs: &mut Vec<(String, NodeId
             let items = items.into_iter().enumerate();
             Value::List(items.map(|(index, item)| extract(item, &below(&index.to_string()), inputs)).collect())
         }
-        Value::Record(fields) => Value::Record(extract_fields(fields, role, inputs)),
+        // In which order the benchmarks of a suite are written makes no difference.
+        Value::Record(mut fields) => {
+            fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+            Value::Record(extract_fields(fields, role, inputs))
+        }
         Value::Variant(name, fields) => Value::Variant(name, extract_fields(fields, role, inputs)),
         Value::Reward(mut sum) => {
             for (index, term) in sum.terms.iter_mut().enumerate() {

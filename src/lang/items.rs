@@ -99,14 +99,8 @@ impl Evaluator<'_> {
             ItemKind::Suite(name, record) => self.suite(name, record, &mut frame),
             ItemKind::Pipeline(pipeline) => self.pipeline(pipeline, &mut frame),
             ItemKind::Sweep(_) => Datum::Opaque(Type::Cells),
-            ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => self.no_value(item),
+            ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => Datum::UNKNOWN,
         }
-    }
-
-    fn no_value(&mut self, item: &Item) -> Datum {
-        let keyword = item.keyword();
-        let message = format!("a `{keyword}` is no value and cannot be used in expressions");
-        self.report(Diagnostic::error(codes::TYPE_MISMATCH, message, item.span, format!("this is a `{keyword}`")))
     }
 
     fn suite(&mut self, name: &Ident, record: &Record, frame: &mut Frame) -> Datum {
@@ -375,7 +369,7 @@ impl Evaluator<'_> {
         let module = self.module(self.entry);
         let used =
             reached(&module.uses, file.items.iter().enumerate().filter(|(_, item)| makes(item)).map(|(at, _)| at));
-        let names: BTreeSet<String> =
+        let names: BTreeSet<&str> =
             file.items.iter().flat_map(references::of_item).map(|reference| reference.name).collect();
         for (index, item) in file.items.iter().enumerate() {
             let unused = match (&item.kind, item.name()) {
@@ -407,11 +401,11 @@ fn reached(uses: &[Vec<usize>], roots: impl Iterator<Item = usize>) -> BTreeSet<
 }
 
 /// The first name of an import that nothing uses.
-fn unused_import(import: &Use, used: &BTreeSet<String>) -> Option<Ident> {
+fn unused_import(import: &Use, used: &BTreeSet<&str>) -> Option<Ident> {
     match (&import.names, &import.alias, &import.path) {
-        (Some(names), _, _) => names.iter().find(|name| !used.contains(&name.name)).cloned(),
-        (None, Some(alias), _) => Some(alias).filter(|alias| !used.contains(&alias.name)).cloned(),
-        (None, None, UsePath::Dotted(path)) => path.last().filter(|last| !used.contains(&last.name)).cloned(),
+        (Some(names), _, _) => names.iter().find(|name| !used.contains(name.name.as_str())).cloned(),
+        (None, Some(alias), _) => Some(alias).filter(|alias| !used.contains(alias.name.as_str())).cloned(),
+        (None, None, UsePath::Dotted(path)) => path.last().filter(|last| !used.contains(last.name.as_str())).cloned(),
         (None, None, UsePath::File(path, span)) => {
             let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".srlm");
             (!used.contains(stem)).then(|| Ident { name: stem.to_string(), span: *span })

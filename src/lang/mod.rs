@@ -1,12 +1,17 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod format;
 pub mod index;
+pub mod outline;
 pub mod program;
 pub mod signature;
+pub mod tokens;
 pub mod types;
 pub mod value;
+pub mod values;
 pub mod vocabulary;
+pub mod words;
 
 mod apply;
 mod arguments;
@@ -16,12 +21,15 @@ mod compare;
 mod datum;
 mod eval;
 mod graph;
+mod identity;
 mod items;
+mod literal;
 mod mistakes;
 mod names;
 pub mod nearest;
 mod operators;
 mod parse;
+mod precedence;
 mod prelude;
 mod recipes;
 mod references;
@@ -38,7 +46,7 @@ use crate::diag::{Diagnostic, codes};
 use eval::{Evaluator, Override};
 use index::{Analysis, Index, Recorder};
 use items::Wanted;
-use program::Program;
+use program::{Program, Unbuilt};
 use resolve::{ModuleId, Resolved};
 use signature::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +54,8 @@ use value::NodeId;
 
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
 const MAX_PER_FILE: usize = 20;
-/// Evaluation recurses with the nesting of the program, which is bounded, but not by a thread's usual stack.
+/// Parsing and evaluation recurse with the nesting of the program, which is bounded, but not by a thread's usual stack.
+/// All of a compilation is done on one such stack, so that what parsing frees is there for evaluation.
 const STACK_BYTES: usize = 256 << 20;
 
 /// What compiling a file gives.
@@ -85,18 +94,24 @@ fn compiled(
     catalogue: &Catalogue,
     recorded: bool,
 ) -> Analysis {
+    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue, recorded))
+        .unwrap_or_else(|| Analysis { compilation: no_thread(entry), index: Index::default() })
+}
+
+fn compile_here(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
     let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
         let overrides = read_overrides(params, &mut sources, &mut diagnostics);
-        let evaluated = on_a_deep_stack(|| evaluate(entry, &modules, overrides, catalogue, recorded));
-        match evaluated {
-            Some((done, found, seen)) => {
-                (program, index) = (done, seen);
-                diagnostics.extend(found);
-            }
-            None => diagnostics.push(no_thread(&modules[entry.0])),
-        }
+        let (done, found, seen) = evaluate(entry, &modules, overrides, catalogue, recorded);
+        (program, index) = (done, seen);
+        diagnostics.extend(found);
     }
     Analysis { compilation: Compilation { program, diagnostics: arranged(diagnostics), sources }, index }
 }
@@ -129,16 +144,20 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    let noted = std::mem::take(&mut evaluator.unbuilt);
+    let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
+    let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
+    diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));
     if recorded {
         evaluator.survey();
     }
-    let Evaluator { graph, diagnostics, recorder, .. } = evaluator;
+    let recorder = evaluator.recorder.take();
     let index = recorder.map_or_else(Index::default, |recorder| index::build(&recorder, modules, catalogue));
-    (assemble(graph, wanted), diagnostics, index)
+    (program, diagnostics, index)
 }
 
 /// Drops the stages that nothing wants and numbers the others anew.
-fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
+fn assemble(graph: graph::Graph, wanted: Wanted, noted: Vec<Unbuilt>) -> Program {
     let Wanted { mut pipelines, mut sweeps, compares, profiles } = wanted;
     let cells = sweeps.iter().flat_map(|sweep| sweep.cells.iter().map(|cell| cell.target));
     let targets: Vec<NodeId> = pipelines.iter().map(|pipeline| pipeline.target).chain(cells).collect();
@@ -146,7 +165,9 @@ fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
     pipelines.iter_mut().for_each(|pipeline| pipeline.target = renumbered[&pipeline.target]);
     let cells = sweeps.iter_mut().flat_map(|sweep| &mut sweep.cells);
     cells.for_each(|cell| cell.target = renumbered[&cell.target]);
-    Program { calls, pipelines, sweeps, compares, profiles }
+    let kept = |found: Unbuilt| Some(Unbuilt { node: *renumbered.get(&found.node)?, ..found });
+    let unbuilt = noted.into_iter().filter_map(kept).collect();
+    Program { calls, pipelines, sweeps, compares, profiles, unbuilt }
 }
 
 fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
@@ -160,9 +181,12 @@ fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-fn no_thread(entry: &resolve::Module) -> Diagnostic {
-    let message = "the machine has no memory left for a thread to evaluate the file in";
-    Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(entry.source, 0, 0), "")
+fn no_thread(entry: &str) -> Compilation {
+    let mut sources = SourceMap::default();
+    let source = sources.add(entry, "");
+    let message = "the machine has no memory left for a thread to check the file in";
+    let found = Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(source, 0, 0), "");
+    Compilation { program: Program::default(), diagnostics: vec![found], sources }
 }
 
 /// By file and place, each finding once, at most [`MAX_PER_FILE`] errors and as many warnings a file.

@@ -1,16 +1,14 @@
 //! Text to tree: each item that the scanner cut is parsed by pest and rebuilt with our own spans.
 
 use super::ast::*;
+use super::precedence::{Infix, Misplaced, Part};
 use super::rules::{self, Grammar, Rule};
-use super::{mistakes, scan};
+use super::{mistakes, precedence, scan};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, codes};
 use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
-use pest::iterators::Pair;
-
-/// The longest item, in bytes, that is parsed again to find out what was missing.
-const MAX_PROBED: usize = 20_000;
+use pest::iterators::{Pair, Pairs};
 
 /// Parses a file: the items that are well formed, and what is wrong with the others.
 pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
@@ -23,7 +21,7 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
             file.broken.extend(second_word(code));
             continue;
         }
-        let mut builder = Builder { source, base: slice.start, diagnostics: Vec::new() };
+        let mut builder = Builder { source, code, base: slice.start, diagnostics: Vec::new() };
         match Grammar::parse(Rule::item_only, code) {
             Ok(mut pairs) => {
                 let span = Span::new(source, slice.start, slice.end);
@@ -54,7 +52,7 @@ pub(super) fn parse_expr(source: SourceId, text: &str, base: usize) -> Result<Ex
             "brackets or quotes do not match",
         )]);
     }
-    let mut builder = Builder { source, base, diagnostics: Vec::new() };
+    let mut builder = Builder { source, code, base, diagnostics: Vec::new() };
     let parsed = Grammar::parse(Rule::expr_only, code)
         .map_err(|error| vec![syntax_error(source, base, Rule::expr_only, code, &error)])?;
     let expr = parsed.flatten().find(|pair| pair.as_rule() == Rule::expr).and_then(|pair| builder.expr(pair));
@@ -76,9 +74,7 @@ fn syntax_error(source: SourceId, base: usize, rule: Rule, code: &str, error: &p
         return found;
     }
     let expected = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => {
-            expected_names(positives).or_else(|| signs_that_fit(rule, code, at))
-        }
+        ErrorVariant::ParsingError { positives, .. } => expected_names(positives),
         ErrorVariant::CustomError { message } => Some(message.clone()),
     };
     let expected = expected.unwrap_or_else(|| "something else".to_string());
@@ -98,29 +94,6 @@ fn syntax_error(source: SourceId, base: usize, rule: Rule, code: &str, error: &p
     )
 }
 
-/// The signs that would let the parser go on at byte `at`: pest names rules, but no signs, among what it expected.
-fn signs_that_fit(rule: Rule, code: &str, at: usize) -> Option<String> {
-    const SIGNS: &[(&str, &str)] = &[
-        (":", "`:`"),
-        ("=", "`=`"),
-        ("(", "`(`"),
-        ("{", "`{`"),
-        (",", "`,`"),
-        (")", "`)`"),
-        ("]", "`]`"),
-        ("}", "`}`"),
-    ];
-    // Each sign is one more parse, which only a short item is worth.
-    if code.len() > MAX_PROBED {
-        return None;
-    }
-    let fits = |sign: &str| match Grammar::parse(rule, &format!("{} {sign} {}", &code[..at], &code[at..])) {
-        Ok(_) => true,
-        Err(error) => position(&error) > at + sign.len(),
-    };
-    listed(SIGNS.iter().filter(|(sign, _)| fits(sign)).map(|&(_, name)| name).collect())
-}
-
 fn position(error: &pest::error::Error<Rule>) -> usize {
     match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
@@ -128,10 +101,22 @@ fn position(error: &pest::error::Error<Rule>) -> usize {
 }
 
 fn expected_names(rules: &[Rule]) -> Option<String> {
-    let mut names: Vec<&str> = rules.iter().filter_map(|&rule| rules::name(rule)).collect();
+    // Whatever a value may start with is "a value", where all of it may stand.
+    const STARTS: [Rule; 3] = [Rule::list, Rule::string, Rule::bool];
+    let any_value = STARTS.iter().all(|start| rules.contains(start));
+    let named = |&rule: &Rule| if any_value && starts_value(rule) { Some("a value") } else { rules::name(rule) };
+    let mut names: Vec<&str> = rules.iter().filter_map(named).collect();
     names.sort_unstable();
     names.dedup();
     listed(names)
+}
+
+fn starts_value(rule: Rule) -> bool {
+    use Rule::*;
+    matches!(
+        rule,
+        named | quantity | number | string | list | record | bool | none | neg | kw_not | ident | if_expr | kw_if
+    )
 }
 
 /// `a, b or c`
@@ -142,28 +127,29 @@ fn listed(names: Vec<&str>) -> Option<String> {
     })
 }
 
-/// The parts of a pair, comments left out: pest keeps them wherever they stand.
+/// The parts of a pair without the words that only separate them.
 fn kids(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
-    pair.into_inner().filter(|kid| !matches!(kid.as_rule(), Rule::COMMENT | Rule::EOI) && !is_keyword(kid.as_rule()))
+    pair.into_inner().filter(|kid| !is_keyword(kid.as_rule()))
 }
 
 fn is_keyword(rule: Rule) -> bool {
     use Rule::*;
     matches!(rule, kw_use | kw_as | kw_param | kw_where | kw_let | kw_recipe | kw_suite | kw_pipeline | kw_sweep)
         || matches!(rule, kw_over | kw_skip | kw_when | kw_compare | kw_profile | kw_return | kw_if | kw_then | kw_else)
-        || matches!(rule, kw_for | kw_with | kw_and | kw_or | kw_step)
-        // Inside `cmp_op` and before a comprehension's values it only separates.
-        || rule == kw_in
+        || matches!(rule, kw_for | kw_in | kw_with | kw_not | EOI)
 }
 
 /// Rebuilds pairs as our tree. A `None` means that a diagnostic was pushed, or a shape the grammar rules out.
-struct Builder {
+struct Builder<'a> {
     source: SourceId,
+    /// The text being parsed.
+    code: &'a str,
+    /// Where it begins in its source.
     base: usize,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn span(&self, pair: &Pair<Rule>) -> Span {
         let span = pair.as_span();
         // A pair that ends in an optional part may reach over the blanks and comments before it.
@@ -339,23 +325,65 @@ impl Builder {
     }
 
     fn expr(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let rule = pair.as_rule();
-        match rule {
-            Rule::expr | Rule::primary => self.expr(kids(pair).next()?),
-            Rule::if_expr => self.if_expr(pair),
-            Rule::pipe => self.chain(pair, |head, rest| ExprKind::Pipe(Box::new(head), rest)),
-            Rule::compose => self.chain(pair, |head, rest| ExprKind::Join(prepend(head, rest))),
-            Rule::or_e => self.chain(pair, |head, rest| ExprKind::Or(prepend(head, rest))),
-            Rule::and_e => self.chain(pair, |head, rest| ExprKind::And(prepend(head, rest))),
-            Rule::not_e => self.not(pair),
-            Rule::cmp => self.compare(pair),
-            Rule::range => self.range(pair),
-            Rule::sum | Rule::product => self.arithmetic(pair),
-            Rule::unary => self.negate(pair),
-            Rule::with_e => self.with(pair),
-            Rule::postfix => self.postfix(pair),
+        match pair.as_rule() {
+            Rule::expr | Rule::pipe | Rule::postfix => self.row(pair.into_inner()),
             _ => self.atom(pair),
         }
+    }
+
+    /// Operands and operators in a row.
+    fn row(&mut self, mut pairs: Pairs<Rule>) -> Option<Expr> {
+        let mut parts = Vec::new();
+        while let Some(pair) = pairs.next() {
+            parts.push(match pair.as_rule() {
+                Rule::if_expr => return self.if_expr(pair),
+                Rule::kw_not => Part::Not(self.span(&pair)),
+                Rule::neg => Part::Minus(self.span(&pair)),
+                Rule::infix => Part::Infix(Infix::of(pair.as_str())?, self.span(&pair)),
+                _ => {
+                    let value = self.operand(pair, &mut pairs)?;
+                    if parts.is_empty() && pairs.peek().is_none() {
+                        return Some(value);
+                    }
+                    Part::Operand(value)
+                }
+            });
+        }
+        precedence::tree(parts).map_err(|misplaced| self.misplaced(&misplaced)).ok()
+    }
+
+    fn misplaced(&mut self, misplaced: &Misplaced) {
+        let Some(span) = misplaced.span else { return };
+        let token = self.code.get(span.start as usize - self.base..span.end as usize - self.base).unwrap_or_default();
+        let message = format!("`{token}` is not expected here");
+        let found = Diagnostic::error(codes::SYNTAX, message, span, "this operator cannot stand here");
+        self.diagnostics.push(found.help(misplaced.help));
+    }
+
+    /// A value with the calls, indices, members and changes that follow it.
+    fn operand(&mut self, pair: Pair<Rule>, rest: &mut Pairs<Rule>) -> Option<Expr> {
+        let mut value = self.expr(pair)?;
+        let is_suffix = |pair: &Pair<Rule>| matches!(pair.as_rule(), Rule::call | Rule::index | Rule::member);
+        let mut suffixes = Vec::new();
+        let mut span = value.span;
+        while let Some(part) = rest.peek().filter(is_suffix) {
+            rest.next();
+            span = span.to(self.span(&part));
+            suffixes.push(self.suffix(part)?);
+        }
+        if !suffixes.is_empty() {
+            value = Expr { kind: ExprKind::Postfix(Box::new(value), suffixes), span };
+        }
+        let mut changes = Vec::new();
+        while rest.peek().is_some_and(|part| part.as_rule() == Rule::kw_with) {
+            rest.next();
+            changes.push(self.record(rest.next()?)?);
+        }
+        let Some(last) = changes.last() else {
+            return Some(value);
+        };
+        let span = value.span.to(last.span);
+        Some(Expr { kind: ExprKind::With(Box::new(value), changes), span })
     }
 
     fn if_expr(&mut self, pair: Pair<Rule>) -> Option<Expr> {
@@ -366,99 +394,6 @@ impl Builder {
         let otherwise = self.expr(parts.next()?)?;
         let span = Span { end: otherwise.span.end, ..start };
         Some(Expr { kind: ExprKind::If(Box::new([condition, then, otherwise])), span })
-    }
-
-    /// `a op b op c`; a single operand is itself.
-    fn chain(&mut self, pair: Pair<Rule>, build: impl Fn(Expr, Vec<Expr>) -> ExprKind) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let head = self.expr(parts.next()?)?;
-        let rest = parts.map(|part| self.expr(part)).collect::<Option<Vec<_>>>()?;
-        let Some(last) = rest.last() else {
-            return Some(head);
-        };
-        let span = head.span.to(last.span);
-        Some(Expr { kind: build(head, rest), span })
-    }
-
-    fn not(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let start = self.span(&pair);
-        let (nots, mut value): (Vec<_>, Vec<_>) = kids(pair).partition(|kid| kid.as_rule() == Rule::kw_not);
-        let value = self.expr(value.pop()?)?;
-        Some(repeat_unary(value, start, nots.len(), ExprKind::Not))
-    }
-
-    fn negate(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let start = self.span(&pair);
-        let (signs, mut value): (Vec<_>, Vec<_>) = kids(pair).partition(|kid| kid.as_rule() == Rule::neg);
-        let value = self.expr(value.pop()?)?;
-        Some(repeat_unary(value, start, signs.len(), ExprKind::Negate))
-    }
-
-    fn compare(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let left = self.expr(parts.next()?)?;
-        let Some(operator) = parts.next() else {
-            return Some(left);
-        };
-        let operator = comparison(operator.as_str().trim_end());
-        let right = self.expr(parts.next()?)?;
-        let span = left.span.to(right.span);
-        Some(Expr { kind: ExprKind::Compare(Box::new(left), operator, Box::new(right)), span })
-    }
-
-    fn range(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let from = self.expr(parts.next()?)?;
-        let Some(to) = parts.next() else {
-            return Some(from);
-        };
-        let to = self.expr(to)?;
-        let step = match parts.next() {
-            Some(step) => Some(Box::new(self.expr(step)?)),
-            None => None,
-        };
-        let span = from.span.to(step.as_ref().map_or(to.span, |step| step.span));
-        Some(Expr { kind: ExprKind::Range(Box::new(from), Box::new(to), step), span })
-    }
-
-    fn arithmetic(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let head = self.expr(parts.next()?)?;
-        let mut rest = Vec::new();
-        while let Some(operator) = parts.next() {
-            rest.push((arithmetic(operator.as_str().trim_end()), self.expr(parts.next()?)?));
-        }
-        let Some((_, last)) = rest.last() else {
-            return Some(head);
-        };
-        let span = head.span.to(last.span);
-        Some(Expr { kind: ExprKind::Arithmetic(Box::new(head), rest), span })
-    }
-
-    fn with(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let value = self.expr(parts.next()?)?;
-        let changes = parts.map(|part| self.record(part)).collect::<Option<Vec<_>>>()?;
-        let Some(last) = changes.last() else {
-            return Some(value);
-        };
-        let span = value.span.to(last.span);
-        Some(Expr { kind: ExprKind::With(Box::new(value), changes), span })
-    }
-
-    fn postfix(&mut self, pair: Pair<Rule>) -> Option<Expr> {
-        let mut parts = kids(pair);
-        let value = self.expr(parts.next()?)?;
-        let mut span = value.span;
-        let mut suffixes = Vec::new();
-        for part in parts {
-            span = span.to(self.span(&part));
-            suffixes.push(self.suffix(part)?);
-        }
-        if suffixes.is_empty() {
-            return Some(value);
-        }
-        Some(Expr { kind: ExprKind::Postfix(Box::new(value), suffixes), span })
     }
 
     fn suffix(&mut self, pair: Pair<Rule>) -> Option<Suffix> {
@@ -495,21 +430,28 @@ impl Builder {
     fn atom(&mut self, pair: Pair<Rule>) -> Option<Expr> {
         let span = self.span(&pair);
         let kind = match pair.as_rule() {
+            Rule::named => return self.named(pair),
             Rule::bool => ExprKind::Bool(pair.as_str() == "true"),
             Rule::none => ExprKind::None,
-            Rule::number => self.number(pair.as_str(), span)?,
             Rule::quantity => self.quantity(pair)?,
             Rule::string => return self.text(pair),
-            Rule::ident => ExprKind::Name(pair.as_str().to_string()),
             Rule::record => ExprKind::Record(self.record(pair)?),
             Rule::list => self.list(pair)?,
-            Rule::construct => {
-                let mut parts = kids(pair);
-                ExprKind::Construct(self.ident(&parts.next()?), self.record(parts.next()?)?)
-            }
             _ => return None,
         };
         Some(Expr { kind, span })
+    }
+
+    /// A name, or `kind { … }`.
+    fn named(&mut self, pair: Pair<Rule>) -> Option<Expr> {
+        let mut parts = pair.into_inner();
+        let name = self.ident(&parts.next()?);
+        let Some(record) = parts.next() else {
+            return Some(Expr { span: name.span, kind: ExprKind::Name(name.name) });
+        };
+        let record = self.record(record)?;
+        let span = name.span.to(record.span);
+        Some(Expr { kind: ExprKind::Construct(name, record), span })
     }
 
     fn number(&mut self, text: &str, span: Span) -> Option<ExprKind> {
@@ -526,30 +468,31 @@ impl Builder {
         parsed
     }
 
+    /// A number, with its unit where it has one.
     fn quantity(&mut self, pair: Pair<Rule>) -> Option<ExprKind> {
-        let mut parts = kids(pair);
-        let amount = parts.next()?;
-        let span = self.span(&amount);
-        let amount = match self.number(amount.as_str(), span)? {
-            ExprKind::Int(value) => value as f64,
-            ExprKind::Float(value) => value,
-            _ => return None,
+        let mut parts = pair.into_inner();
+        let number = parts.next()?;
+        let span = self.span(&number);
+        let number = self.number(number.as_str(), span)?;
+        let amount = match (&number, parts.next()) {
+            (ExprKind::Int(value), Some(unit)) => (*value as f64, unit),
+            (ExprKind::Float(value), Some(unit)) => (*value, unit),
+            _ => return Some(number),
         };
-        Some(ExprKind::Quantity(amount, self.ident(&parts.next()?)))
+        Some(ExprKind::Quantity(amount.0, self.ident(&amount.1)))
     }
 
     fn text(&mut self, pair: Pair<Rule>) -> Option<Expr> {
         let span = self.span(&pair);
         let mut parts: Vec<TextPart> = Vec::new();
-        for part in kids(pair) {
-            let inner = kids(part).next()?;
-            let piece = match inner.as_rule() {
+        for part in pair.into_inner() {
+            let piece = match part.as_rule() {
                 Rule::interp => {
-                    parts.push(TextPart::Value(self.expr(kids(inner).next()?)?));
+                    parts.push(TextPart::Value(self.expr(kids(part).next()?)?));
                     continue;
                 }
-                Rule::esc => unescape(inner.as_str()),
-                _ => inner.as_str(),
+                Rule::esc => unescape(part.as_str()),
+                _ => part.as_str(),
             };
             match parts.last_mut() {
                 Some(TextPart::Text(text)) => text.push_str(piece),
@@ -579,39 +522,6 @@ impl Builder {
             None => None,
         };
         Some(ExprKind::Comprehension(Box::new(Comprehension { item, name, values, condition })))
-    }
-}
-
-fn prepend(head: Expr, rest: Vec<Expr>) -> Vec<Expr> {
-    std::iter::once(head).chain(rest).collect()
-}
-
-/// Applies a unary operator as often as it changes anything: twice is enough to keep the operand's type checked.
-fn repeat_unary(value: Expr, start: Span, times: usize, build: fn(Box<Expr>) -> ExprKind) -> Expr {
-    let times = if times > 2 { 2 - times % 2 } else { times };
-    let span = Span { start: start.start.min(value.span.start), ..value.span };
-    (0..times).fold(value, |value, _| Expr { kind: build(Box::new(value)), span })
-}
-
-fn comparison(symbol: &str) -> Comparison {
-    match symbol {
-        "==" => Comparison::Equal,
-        "!=" => Comparison::NotEqual,
-        "<=" => Comparison::LessEqual,
-        ">=" => Comparison::GreaterEqual,
-        "<" => Comparison::Less,
-        ">" => Comparison::Greater,
-        _ => Comparison::In,
-    }
-}
-
-fn arithmetic(symbol: &str) -> Arithmetic {
-    match symbol {
-        "+" => Arithmetic::Add,
-        "-" => Arithmetic::Subtract,
-        "*" => Arithmetic::Multiply,
-        "/" => Arithmetic::Divide,
-        _ => Arithmetic::Modulo,
     }
 }
 

@@ -2,8 +2,14 @@
 
 use super::ast::*;
 
+/// A free name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reference<'a> {
+    pub name: &'a str,
+}
+
 /// The free names of an item, in the order they are met, duplicates included.
-pub(super) fn of_item(item: &Item) -> Vec<Ident> {
+pub(super) fn of_item(item: &Item) -> Vec<Reference<'_>> {
     let mut walk = Walk::default();
     match &item.kind {
         ItemKind::Use(_) | ItemKind::Profile(..) => {}
@@ -20,40 +26,40 @@ pub(super) fn of_item(item: &Item) -> Vec<Ident> {
 }
 
 #[derive(Default)]
-struct Walk {
-    bound: Vec<String>,
-    found: Vec<Ident>,
+struct Walk<'a> {
+    bound: Vec<&'a str>,
+    found: Vec<Reference<'a>>,
 }
 
-impl Walk {
-    fn params(&mut self, params: &[Param]) {
+impl<'a> Walk<'a> {
+    fn params(&mut self, params: &'a [Param]) {
         for param in params {
             param.default.iter().for_each(|default| self.expr(default));
-            self.bound.push(param.name.name.clone());
+            self.bound.push(&param.name.name);
             param.condition.iter().for_each(|condition| self.expr(condition));
         }
     }
 
-    fn block(&mut self, block: &Block) {
+    fn block(&mut self, block: &'a Block) {
         for binding in &block.bindings {
             self.expr(&binding.value);
-            self.bound.push(binding.name.name.clone());
+            self.bound.push(&binding.name.name);
         }
         self.expr(&block.result);
     }
 
-    fn sweep(&mut self, sweep: &Sweep) {
+    fn sweep(&mut self, sweep: &'a Sweep) {
         sweep.axes.iter().for_each(|(_, values)| self.expr(values));
-        self.bound.extend(sweep.axes.iter().map(|(name, _)| name.name.clone()));
+        self.bound.extend(sweep.axes.iter().map(|(name, _)| name.name.as_str()));
         sweep.skips.iter().for_each(|skip| self.expr(skip));
         self.block(&sweep.body);
     }
 
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, record: &'a Record) {
         self.fields(&record.fields);
     }
 
-    fn fields(&mut self, fields: &[Field]) {
+    fn fields(&mut self, fields: &'a [Field]) {
         for field in fields {
             match field {
                 Field::Named(_, value) | Field::Spread(value) | Field::Positional(value) => self.expr(value),
@@ -61,13 +67,13 @@ impl Walk {
         }
     }
 
-    fn name(&mut self, name: &str, span: crate::base::source::Span) {
-        if !self.bound.iter().any(|bound| bound == name) {
-            self.found.push(Ident { name: name.to_string(), span });
+    fn name(&mut self, name: &'a str) {
+        if !self.bound.contains(&name) {
+            self.found.push(Reference { name });
         }
     }
 
-    fn expr(&mut self, expr: &Expr) {
+    fn expr(&mut self, expr: &'a Expr) {
         match &expr.kind {
             ExprKind::None | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Quantity(..) => {}
             ExprKind::Text(parts) => parts.iter().for_each(|part| {
@@ -75,14 +81,14 @@ impl Walk {
                     self.expr(value);
                 }
             }),
-            ExprKind::Name(name) => self.name(name, expr.span),
+            ExprKind::Name(name) => self.name(name),
             ExprKind::List(items) | ExprKind::And(items) | ExprKind::Or(items) | ExprKind::Join(items) => {
                 items.iter().for_each(|item| self.expr(item));
             }
             ExprKind::Comprehension(comprehension) => self.comprehension(comprehension),
             ExprKind::Record(record) => self.record(record),
             ExprKind::Construct(kind, record) => {
-                self.name(&kind.name, kind.span);
+                self.name(&kind.name);
                 self.record(record);
             }
             ExprKind::Postfix(value, suffixes) => {
@@ -115,15 +121,15 @@ impl Walk {
         }
     }
 
-    fn comprehension(&mut self, comprehension: &Comprehension) {
+    fn comprehension(&mut self, comprehension: &'a Comprehension) {
         self.expr(&comprehension.values);
-        self.bound.push(comprehension.name.name.clone());
+        self.bound.push(&comprehension.name.name);
         self.expr(&comprehension.item);
         comprehension.condition.iter().for_each(|condition| self.expr(condition));
         self.bound.pop();
     }
 
-    fn suffix(&mut self, suffix: &Suffix) {
+    fn suffix(&mut self, suffix: &'a Suffix) {
         match suffix {
             Suffix::Call(args, _) => self.fields(args),
             Suffix::Index(index) => self.expr(index),

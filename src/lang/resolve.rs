@@ -330,7 +330,7 @@ fn uses(file: &File, names: &BTreeMap<String, Definition>) -> Vec<Vec<usize>> {
     let item_uses = |item: &Item| {
         let found: BTreeSet<usize> = references::of_item(item)
             .iter()
-            .filter_map(|name| match names.get(&name.name) {
+            .filter_map(|reference| match names.get(reference.name) {
                 Some(Definition::Item(index)) => Some(*index),
                 _ => None,
             })

@@ -12,8 +12,14 @@ pub(super) struct Grammar;
 pub(super) fn name(rule: Rule) -> Option<&'static str> {
     match rule {
         Rule::EOI => Some("the end of the item"),
-        Rule::WHITESPACE | Rule::COMMENT | Rule::file | Rule::item_only | Rule::expr_only => None,
-        Rule::ident_start | Rule::ident_char | Rule::keyword | Rule::str_part | Rule::opt_mark => None,
+        Rule::WHITESPACE | Rule::file | Rule::item_only | Rule::expr_only => None,
+        Rule::ident_start | Rule::ident_char | Rule::keyword | Rule::str_part | Rule::str_end | Rule::opt_mark => None,
+        Rule::colon | Rule::a_colon => Some("`:`"),
+        Rule::equals | Rule::an_equals => Some("`=`"),
+        Rule::brace | Rule::a_brace => Some("`{`"),
+        Rule::end_brace | Rule::an_end_brace => Some("`}`"),
+        Rule::end_paren | Rule::an_end_paren => Some("`)`"),
+        Rule::end_bracket | Rule::an_end_bracket => Some("`]`"),
         Rule::item => Some("an item such as `let` or `pipeline`"),
         Rule::use_item | Rule::import_list => Some("an import"),
         Rule::param_item | Rule::let_item | Rule::recipe_item | Rule::suite_item => Some("a definition"),
@@ -26,27 +32,23 @@ pub(super) fn name(rule: Rule) -> Option<&'static str> {
         Rule::binding => Some("`NAME = …`"),
         Rule::ret => Some("`return …`"),
         Rule::ty | Rule::ty_atom | Rule::record_type => Some("a type"),
-        Rule::expr | Rule::if_expr | Rule::primary | Rule::construct | Rule::unary | Rule::neg => Some("a value"),
-        Rule::pipe | Rule::compose | Rule::or_e | Rule::and_e | Rule::not_e | Rule::cmp | Rule::range => {
-            Some("a value")
-        }
-        Rule::sum | Rule::product | Rule::with_e | Rule::postfix => Some("a value"),
-        Rule::cmp_op | Rule::add_op | Rule::mul_op => Some("an operator"),
-        Rule::call | Rule::arg | Rule::index | Rule::member => Some("an argument list"),
+        Rule::expr | Rule::if_expr | Rule::pipe | Rule::chain | Rule::operand | Rule::primary => Some("a value"),
+        Rule::prefix | Rule::neg | Rule::postfix | Rule::named => Some("a value"),
+        Rule::infix | Rule::change => Some("an operator"),
+        Rule::call | Rule::arg | Rule::index | Rule::member | Rule::suffix => Some("an argument list"),
         Rule::list | Rule::comp => Some("a list"),
         Rule::record => Some("a record `{ name: value }`"),
         Rule::field => Some("a field `name: value`"),
         Rule::spread => Some("`...record`"),
         Rule::path | Rule::ident => Some("a name"),
-        Rule::integer | Rule::number | Rule::quantity | Rule::qnum | Rule::unit => Some("a number"),
+        Rule::number | Rule::quantity | Rule::unit => Some("a number"),
         Rule::bool | Rule::none => Some("a value"),
         Rule::string | Rule::str_text | Rule::esc | Rule::interp => Some("a text in double quotes"),
         Rule::kw_use | Rule::kw_as | Rule::kw_param | Rule::kw_where | Rule::kw_let => Some(keyword_name(rule)),
         Rule::kw_recipe | Rule::kw_suite | Rule::kw_pipeline | Rule::kw_sweep => Some(keyword_name(rule)),
         Rule::kw_over | Rule::kw_in | Rule::kw_skip | Rule::kw_when => Some(keyword_name(rule)),
         Rule::kw_compare | Rule::kw_profile | Rule::kw_return | Rule::kw_if => Some(keyword_name(rule)),
-        Rule::kw_then | Rule::kw_else | Rule::kw_for | Rule::kw_with | Rule::kw_and => Some(keyword_name(rule)),
-        Rule::kw_or | Rule::kw_not | Rule::kw_step | Rule::kw_mod => Some(keyword_name(rule)),
+        Rule::kw_then | Rule::kw_else | Rule::kw_for | Rule::kw_with | Rule::kw_not => Some(keyword_name(rule)),
     }
 }
 
@@ -73,11 +75,7 @@ fn keyword_name(rule: Rule) -> &'static str {
         Rule::kw_else => "`else`",
         Rule::kw_for => "`for`",
         Rule::kw_with => "`with`",
-        Rule::kw_and => "`and`",
-        Rule::kw_or => "`or`",
         Rule::kw_not => "`not`",
-        Rule::kw_step => "`step`",
-        Rule::kw_mod => "`mod`",
         _ => "a keyword",
     }
 }

@@ -457,6 +457,15 @@ fn nonsense_is_answered_and_survived() {
 }
 
 #[test]
+fn the_last_answer_is_written_before_the_end() {
+    let mut editor = quick();
+    editor.send(&json!({ "jsonrpc": "2.0", "id": "last", "method": "shutdown" }));
+    editor.tell("exit", Value::Null);
+    assert_eq!(editor.receive()["id"], "last");
+    assert_eq!(editor.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn an_exit_without_shutdown_is_told_by_the_exit_code() {
     let mut editor = quick();
     editor.tell("exit", Value::Null);

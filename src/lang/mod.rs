@@ -180,10 +180,10 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    let noted = std::mem::take(&mut evaluator.unbuilt);
     if recorded {
         evaluator.survey();
     }
-    let noted = std::mem::take(&mut evaluator.unbuilt);
     let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
     let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
     diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));

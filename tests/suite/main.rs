@@ -11,3 +11,4 @@ mod lsp;
 mod program;
 mod spec;
 mod spec_notes;
+mod stdlib;

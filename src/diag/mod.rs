@@ -2,6 +2,7 @@
 
 pub mod codes;
 mod diagnostic;
+mod excerpt;
 pub mod render;
 
 pub use diagnostic::{Diagnostic, Fix, Label, Severity};

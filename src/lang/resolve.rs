@@ -1,7 +1,8 @@
 //! Names to definitions: loads the modules a file imports, and finds cycles among imports and items.
 
 use super::ast::{File, Ident, Item, ItemKind, Use, UsePath};
-use super::{nearest::nearest, parse, prelude, references};
+use super::scan::MAX_FOUND;
+use super::{MAX_FILE_BYTES, nearest::nearest, parse, prelude, references};
 use crate::base::source::{Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,8 +117,10 @@ impl Resolver<'_> {
 
     fn add(&mut self, origin: Origin, text: String) -> Option<ModuleId> {
         let key = origin.key();
-        // Some editors begin a file with a byte-order mark.
-        let text = text.trim_start_matches('\u{feff}').to_string();
+        if text.len() > MAX_FILE_BYTES {
+            self.too_long(key);
+            return None;
+        }
         let source = self.sources.add(key.clone(), text.as_str());
         self.loading.push(key.clone());
         let (file, diagnostics) = parse::parse_file(source, &text);
@@ -134,6 +137,14 @@ impl Resolver<'_> {
         self.modules.push(Arc::new(Module { name, is_std, source, dir, file, names, uses, cyclic }));
         self.loaded.insert(key, Some(id));
         Some(id)
+    }
+
+    fn too_long(&mut self, key: String) {
+        let source = self.sources.add(key.clone(), "");
+        let message = format!("`{key}` has more than {} MiB", MAX_FILE_BYTES >> 20);
+        let found = Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(source, 0, 0), "");
+        self.diagnostics.push(found.help("split the file: `use \"part.srlm\" as part`"));
+        self.loaded.insert(key, None);
     }
 
     fn names(&mut self, file: &File, dir: &str, source: SourceId) -> BTreeMap<String, Definition> {
@@ -161,6 +172,9 @@ impl Resolver<'_> {
     }
 
     fn defined_twice(&mut self, name: &Ident, first: Span) {
+        if self.diagnostics.len() > MAX_FOUND {
+            return;
+        }
         let message = format!("`{}` is defined twice", name.name);
         let found = Diagnostic::error(codes::DEFINED_TWICE, message, name.span, "defined again here");
         self.diagnostics.push(found.label(first, "first defined here").help("give one of them another name"));

@@ -14,6 +14,7 @@ mod journey;
 mod lsp;
 mod program;
 mod spec;
+mod spec_coverage;
 mod spec_notes;
 mod stdlib;
 mod unbuilt;

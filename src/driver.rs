@@ -4,6 +4,7 @@ mod compare;
 mod cost;
 mod disk;
 pub mod doc;
+mod fix;
 pub mod format;
 pub mod graph;
 mod inputs;
@@ -16,18 +17,22 @@ mod scores;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
+pub use fix::{Fixed, fix};
 pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
 pub use save::{refuse_filled, save};
 pub use scores::scores;
+
+pub use crate::lang::nearest::nearest;
 
 use crate::base::event::Sink;
 use crate::base::source::{Loader, SourceMap};
 use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
-use crate::exec::run::{Settings, World, run as execute};
+use crate::exec::run::{Settings as RunSettings, World, run as execute};
 use crate::lang::program::{Program, Unbuilt};
+use crate::lang::{Outside, ParamsFile};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
@@ -95,15 +100,42 @@ pub struct RunOptions {
     pub checkpoint_seconds: f64,
 }
 
-/// Reads and checks a file, with `params` as the command line gives them, and the files that it declares. No store is
+/// What the command line sets in a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings<'a> {
+    /// `-p name=expr`
+    pub params: &'a [(String, String)],
+    /// `--params FILE`
+    pub file: Option<&'a Path>,
+}
+
+impl<'a, P: AsRef<[(String, String)]> + ?Sized> From<&'a P> for Settings<'a> {
+    fn from(params: &'a P) -> Self {
+        Settings { params: params.as_ref(), file: None }
+    }
+}
+
+/// Reads and checks a file, with params as the command line gives them, and the files that it declares. No store is
 /// looked at, and no network is used.
 ///
 /// # Errors
 /// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it or a declared file has errors.
-pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
-    let checked = held(compiled(file, params)?, file)?;
+pub fn check<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
+    let checked = held(compiled(file, settings.into())?, file)?;
     let contents = inputs::contents(&checked.program, &checked.sources);
     checked.with(contents)
+}
+
+/// A file as it is, errors included, with texts from `loader`.
+fn read(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
+    let entry = file.to_string_lossy();
+    loader.load(&entry).map_err(Failure::Input)?;
+    let name = settings.file.map(|file| file.to_string_lossy());
+    let text = settings.file.map(disk::read_text).transpose().map_err(Failure::Input)?;
+    let params_file = name.as_deref().zip(text.as_deref()).map(|(name, text)| ParamsFile { name, text });
+    let outside = Outside { params: settings.params, file: params_file };
+    let compiled = crate::lang::compile_with(&entry, loader, outside, &stage::catalogue());
+    Ok(Checked { program: compiled.program, diagnostics: compiled.diagnostics, sources: compiled.sources })
 }
 
 /// Checks a file and hashes its declared inputs. They are read only where the store lacks a dataset made of them.
@@ -111,8 +143,8 @@ pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failur
 /// # Errors
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
-pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
-    open_compiled(compiled(file, params)?, file, store)
+pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
+    open_compiled(compiled(file, settings.into())?, file, store)
 }
 
 /// As [`open`], of a file that was compiled without errors.
@@ -137,13 +169,8 @@ pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Pr
 }
 
 /// A file without errors, as far as it can be judged by itself.
-fn compiled(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
-    let loader = DiskLoader::new(&home(file));
-    let entry = file.to_string_lossy();
-    loader.load(&entry).map_err(Failure::Input)?;
-    let compiled = crate::lang::compile(&entry, &loader, params, &stage::catalogue());
-    let (program, diagnostics, sources) = (compiled.program, compiled.diagnostics, compiled.sources);
-    Checked { program, diagnostics, sources }.with(Vec::new())
+fn compiled(file: &Path, settings: Settings) -> Result<Checked, Failure> {
+    read(file, settings, &DiskLoader::new(&home(file)))?.with(Vec::new())
 }
 
 /// A file whose sources are held to their bytes and whose paths lead to what its stages read.
@@ -203,7 +230,7 @@ pub fn run(
         stops,
     };
     let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
-    let settings = Settings { run, jobs, threads, keep_going, checkpoint_seconds };
+    let settings = RunSettings { run, jobs, threads, keep_going, checkpoint_seconds };
     let mut executor = LocalExecutor::new(worker_command(threads)?);
     Ok(execute(&world, &mut executor, &settings)?)
 }
@@ -214,6 +241,7 @@ fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
     let program = &project.checked.program;
     let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
     let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.sort_by_key(|found| found.span().map(|span| (span.source, span.start)));
     diagnostics.dedup();
     let sources = project.checked.sources.clone();
     Checked { program: Program::default(), diagnostics: Vec::new(), sources }.with(diagnostics).map(drop)
@@ -233,12 +261,17 @@ impl Project {
 }
 
 impl Checked {
+    /// Whether anything keeps the file from running.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
     /// With further findings, in the order of their places; a failure where there is an error among all.
     fn with(mut self, found: Vec<Diagnostic>) -> Result<Checked, Failure> {
         self.diagnostics.extend(found);
         let place = |found: &Diagnostic| found.span().map(|span| (span.source, span.start, span.end));
         self.diagnostics.sort_by_key(|found| (place(found), found.code));
-        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(Box::new(self))) } else { Ok(self) }
+        if self.has_errors() { Err(Failure::File(Box::new(self))) } else { Ok(self) }
     }
 }
 

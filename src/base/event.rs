@@ -111,6 +111,9 @@ pub enum Event {
         message: String,
         /// `FILE:LINE:COLUMN` of the declaration.
         declared_at: Option<String>,
+        /// The text of that line.
+        #[serde(default)]
+        source_line: Option<String>,
     },
     /// A stage that cannot run because one it needs failed.
     StageBlocked {

@@ -52,13 +52,20 @@ pub struct SourceFile {
     pub name: String,
     /// The whole text.
     pub text: Arc<str>,
+    /// Whether it is a file of the user's, which a fix may change.
+    pub is_file: bool,
     line_starts: Vec<u32>,
 }
 
 impl SourceFile {
     fn new(name: String, text: Arc<str>) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at as u32 + 1)).collect();
-        SourceFile { name, text, line_starts }
+        SourceFile { name, text, is_file: false, line_starts }
+    }
+
+    /// The text of a line, counted from 1, without its end; empty where there is none.
+    pub fn line(&self, line: usize) -> &str {
+        self.text.split('\n').nth(line.saturating_sub(1)).unwrap_or_default().trim_end_matches('\r')
     }
 
     /// Where byte `offset` stands.
@@ -85,6 +92,18 @@ impl SourceMap {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
         self.files.push(SourceFile::new(name.into(), text.into()));
         SourceId(self.files.len() as u32 - 1)
+    }
+
+    /// Adds the text of a file of the user's.
+    pub fn add_file(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
+        let id = self.add(name, text);
+        self.files[id.0 as usize].is_file = true;
+        id
+    }
+
+    /// Every text with its id.
+    pub fn iter(&self) -> impl Iterator<Item = (SourceId, &SourceFile)> {
+        self.files.iter().enumerate().map(|(index, file)| (SourceId(index as u32), file))
     }
 
     /// The text behind an id.

@@ -1,6 +1,7 @@
 //! The command line as types.
 
-use crate::driver::graph::Format;
+use crate::driver::Settings;
+use crate::driver::graph::Format as Drawing;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -31,6 +32,9 @@ pub struct Global {
     /// No colours and no bold text
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Sentences instead of pictures and bars, for screen readers
+    #[arg(long, global = true)]
+    pub narrated: bool,
 }
 
 /// A pipeline file and what to set in it.
@@ -42,6 +46,16 @@ pub struct Program {
     /// Set a `param` of the file; EXPR is written in the language of the file: -p seeds=[1,2] -p 'base=local("dir")'
     #[arg(short = 'p', long = "param", value_name = "NAME=EXPR", value_parser = param)]
     pub params: Vec<(String, String)>,
+    /// Set params by a YAML or JSON file, a mapping from their names to values; `-p` wins over it
+    #[arg(long = "params", value_name = "FILE")]
+    pub params_file: Option<PathBuf>,
+}
+
+impl Program {
+    /// What the command line sets.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { params: &self.params, file: self.params_file.as_deref() }
+    }
 }
 
 /// The commands.
@@ -76,10 +90,12 @@ pub enum Command {
         node: String,
     },
     /// Check a file and the files it reads, without looking at the store
-    Check {
-        /// The file.
-        #[command(flatten)]
-        program: Program,
+    Check(Check),
+    /// Explain a code such as E021, with an example; without a code, list them all
+    Explain {
+        /// The code
+        #[arg(value_name = "CODE")]
+        code: Option<String>,
     },
     /// Write files in the one style of the language
     Fmt(Fmt),
@@ -156,6 +172,34 @@ pub struct Run {
     pub checkpoint_every: f64,
 }
 
+/// `srlm check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file.
+    #[command(flatten)]
+    pub program: Program,
+    /// Apply the fixes that the findings offer to the files of the project
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: show the changes, write nothing
+    #[arg(long, requires = "fix")]
+    pub diff: bool,
+    /// How findings are written; json: one object a line; sarif: one SARIF 2.1.0 log
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["fix", "json"])]
+    pub format: Option<Format>,
+}
+
+/// The forms in which `srlm check` writes its findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people, on standard error.
+    Text,
+    /// One object a line, on standard output.
+    Json,
+    /// One SARIF 2.1.0 log, on standard output.
+    Sarif,
+}
+
 /// `srlm fmt`
 #[derive(Debug, Args)]
 pub struct Fmt {
@@ -192,7 +236,7 @@ pub struct Graph {
     pub program: Program,
     /// How it is written [default: as the name of the output file says, else dot]
     #[arg(long, value_name = "FORMAT", value_parser = graph_format)]
-    pub format: Option<Format>,
+    pub format: Option<Drawing>,
     /// Every stage in a box of its own
     #[arg(long)]
     pub expand: bool,
@@ -258,12 +302,12 @@ fn param(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn graph_format(text: &str) -> Result<Format, String> {
+fn graph_format(text: &str) -> Result<Drawing, String> {
     match text {
-        "dot" => Ok(Format::Dot),
-        "mermaid" => Ok(Format::Mermaid),
-        "svg" => Ok(Format::Svg),
-        "json" => Ok(Format::Json),
+        "dot" => Ok(Drawing::Dot),
+        "mermaid" => Ok(Drawing::Mermaid),
+        "svg" => Ok(Drawing::Svg),
+        "json" => Ok(Drawing::Json),
         _ => Err("dot, mermaid, svg or json is expected".into()),
     }
 }

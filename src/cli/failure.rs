@@ -14,6 +14,7 @@ pub fn report(failure: Failure, output: Output) -> u8 {
             } else {
                 tell_diagnostics(&checked, output);
                 output.say(&counted(&checked));
+                output.say(&hint(&checked));
             }
             exit::INPUT
         }
@@ -31,8 +32,24 @@ pub fn report(failure: Failure, output: Output) -> u8 {
 /// Shows the errors and warnings of a file with the lines they point at.
 pub fn tell_diagnostics(checked: &Checked, output: Output) {
     if !checked.diagnostics.is_empty() {
-        output.say(&render(&checked.diagnostics, &checked.sources, output.colour, output.width()));
+        output.say(&render(&checked.diagnostics, &checked.sources, output.look(), output.width()));
     }
+}
+
+/// Where there is more to read about what was found.
+fn hint(checked: &Checked) -> String {
+    let mut codes: Vec<&str> = Vec::new();
+    for found in checked.diagnostics.iter().filter(|found| found.is_error()) {
+        if !codes.contains(&found.code) {
+            codes.push(found.code);
+        }
+    }
+    let more = if codes.len() > 3 { ", …" } else { "" };
+    format!(
+        "more about {}{more}: srlm explain {}",
+        codes[..codes.len().min(3)].join(", "),
+        codes.first().unwrap_or(&"")
+    )
 }
 
 /// `2 errors, 1 warning`

@@ -9,7 +9,7 @@ use crate::driver::graph::{Format, graph as draw};
 /// Prints the graph, or writes it to a file.
 pub fn graph(args: &Graph, output: Output) -> Result<u8, Failure> {
     let format = if output.json { Format::Json } else { args.format.unwrap_or_else(|| format_of(args)) };
-    let (text, checked) = draw(&args.program.file, &args.program.params, format, args.expand)?;
+    let (text, checked) = draw(&args.program.file, args.program.settings(), format, args.expand)?;
     failure::tell_diagnostics(&checked, output);
     output.result_to(args.output.as_deref(), &text)?;
     Ok(exit::OK)

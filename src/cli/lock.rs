@@ -8,7 +8,7 @@ use crate::report::number::count;
 
 /// Writes the lock and says what is in it; JSON is one object a source.
 pub fn lock(program: &Program, update: bool, output: Output) -> Result<u8, Failure> {
-    let report = driver::lock(&program.file, &program.params, update)?;
+    let report = driver::lock(&program.file, program.settings(), update)?;
     if output.json {
         report.sources.iter().for_each(|locked| output.json_line(locked));
     } else if report.sources.is_empty() {

@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod doc;
 mod exit;
+mod explain;
 mod failure;
 mod fmt;
 mod graph;
@@ -39,14 +40,15 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> u8 {
-    let output = Output::new(cli.global.json, cli.global.no_color);
+    let output = Output::new(cli.global.json, cli.global.no_color, cli.global.narrated);
     let ended = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global, output),
         Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Lock { program, update } => lock::lock(program, *update, output),
-        Command::Check { program } => check::check(program, output),
+        Command::Check(args) => check::check(args, output),
+        Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Fmt(args) => fmt::fmt(args, output),
         Command::Doc(args) => doc::doc(args, output),
         Command::Graph(args) => graph::graph(args, output),
@@ -70,7 +72,7 @@ fn open(
     output: Output,
 ) -> Result<crate::driver::Project, crate::driver::Failure> {
     let store = crate::driver::store_root(global.store.as_deref(), Some(&program.file));
-    let project = crate::driver::open(&program.file, &program.params, store)?;
+    let project = crate::driver::open(&program.file, program.settings(), store)?;
     failure::tell_diagnostics(&project.checked, output);
     Ok(project)
 }

@@ -2,6 +2,7 @@
 
 use crate::base::event::Sink;
 use crate::base::fs::write_atomic;
+use crate::diag::render::Look;
 use crate::driver::Failure;
 use crate::report::jsonl::JsonLines;
 use crate::report::lines::Lines;
@@ -21,14 +22,29 @@ pub struct Output {
     pub json: bool,
     /// Colours and bold text on standard error.
     pub colour: bool,
-    plain: bool,
+    pub plain: bool,
+    /// Sentences instead of pictures, for screen readers.
+    pub narrated: bool,
 }
 
 impl Output {
-    /// Colours only where a person looks on, and neither `--no-color` nor `$NO_COLOR` asks for none.
-    pub fn new(json: bool, no_colour: bool) -> Self {
+    /// Colours only where a person looks on, and neither `--no-color` nor `$NO_COLOR` asks for none. Sentences where
+    /// `--narrated`, `$SRLM_NARRATED` or `$NO_GRAPHICS` asks for them.
+    pub fn new(json: bool, no_colour: bool, narrated: bool) -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
         let unwanted = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Output { json, colour: !unwanted && stderr().is_terminal(), plain: unwanted }
+        let narrated = narrated || is_set("SRLM_NARRATED") || is_set("NO_GRAPHICS");
+        let plain = unwanted || narrated;
+        Output { json, colour: !plain && stderr().is_terminal(), plain, narrated }
+    }
+
+    /// How diagnostics look.
+    pub fn look(&self) -> Look {
+        match (self.narrated, self.colour) {
+            (true, _) => Look::Narrated,
+            (false, true) => Look::Coloured,
+            (false, false) => Look::Plain,
+        }
     }
 
     /// Writes a result as it is. A reader that has gone away (`| head`) is no error; a full disk is.
@@ -98,7 +114,7 @@ impl Output {
         if self.json {
             return Box::new(JsonLines::new(stdout()));
         }
-        if stderr().is_terminal() {
+        if stderr().is_terminal() && !self.narrated {
             let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             return Box::new(Terminal::new(screen, self.colour));
         }

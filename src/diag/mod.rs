@@ -2,7 +2,10 @@
 
 pub mod codes;
 mod diagnostic;
+pub mod examples;
 mod excerpt;
+pub mod fix;
 pub mod render;
+pub mod sarif;
 
 pub use diagnostic::{Diagnostic, Fix, Label, Severity};

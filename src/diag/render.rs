@@ -3,18 +3,36 @@
 use super::excerpt::excerpt;
 use super::{Diagnostic, Severity};
 use crate::base::source::{SourceFile, SourceMap, Span};
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, SourceCode, SourceSpan, SpanContents};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NarratableReportHandler};
+use miette::{MietteError, SourceCode, SourceSpan, SpanContents};
 use serde_json::json;
 use std::fmt;
 
+/// How diagnostics are shown to people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Source lines with marks below them.
+    Plain,
+    /// The same in colours.
+    Coloured,
+    /// Whole sentences without a picture, for screen readers.
+    Narrated,
+}
+
 /// The diagnostics with their source lines, `width` columns wide.
-pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool, width: usize) -> String {
-    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, look: Look, width: usize) -> String {
+    let theme = if look == Look::Coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let picture = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    let narrator = NarratableReportHandler::new().without_cause_chain();
     let mut out = String::new();
     for diagnostic in diagnostics {
+        let report = Report::new(diagnostic, sources);
+        let written = match look {
+            Look::Narrated => narrator.render_report(&mut out, &report),
+            Look::Plain | Look::Coloured => picture.render_report(&mut out, &report),
+        };
         // Writing into a text cannot fail; a handler that refuses is replaced by the plain line.
-        if handler.render_report(&mut out, &Report::new(diagnostic, sources)).is_err() {
+        if written.is_err() {
             out.push_str(&one_line(diagnostic, sources));
         }
         out.push('\n');
@@ -98,7 +116,9 @@ impl<'a> Report<'a> {
             .iter()
             .map(|label| {
                 let (file, at) = sources.locate(label.span);
-                format!("{file}:{}:{}: {}", at.line, at.column, label.text)
+                let line = sources.file(label.span.source).line(at.line).trim();
+                let colon = if line.is_empty() { "" } else { ":\n  " };
+                format!("{file}:{}:{}: {}{colon}{line}", at.line, at.column, label.text)
             })
             .collect();
         notes.extend(diagnostic.help.clone());
@@ -214,11 +234,14 @@ mod tests {
     #[test]
     fn the_picture_has_code_place_label_and_help() {
         let (sources, diagnostic) = example();
-        let picture = render(&[diagnostic], &sources, false, 100);
+        let picture = render(std::slice::from_ref(&diagnostic), &sources, Look::Plain, 100);
         for part in ["E021", "hello.srlm:2:3", "lr: 1e-3", "unknown field", "write `learning_rate`", "std.models:1:1"] {
             assert!(picture.contains(part), "{part} is missing in\n{picture}");
         }
         assert!(!picture.contains('\u{1b}'));
+        let spoken = render(&[diagnostic], &sources, Look::Narrated, 100);
+        assert!(spoken.contains("line 2, column 3") && spoken.contains("E021"), "{spoken}");
+        assert!(spoken.chars().all(|c| c.is_ascii()), "{spoken}");
     }
 
     #[test]

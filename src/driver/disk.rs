@@ -44,7 +44,10 @@ impl Loader for DiskLoader {
 }
 
 /// The text of a file, at most one byte longer than the language reads.
-fn read_text(path: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence that says why it cannot be read, with the nearest existing name where there is none.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes));
     match read {

@@ -1,7 +1,7 @@
 //! `srlm lock`: every source on the Hub resolved to a commit and to the digests of its files.
 
 use super::pin::{not_there, wanted};
-use super::{Failure, compiled, home};
+use super::{Failure, Settings, compiled, home};
 use crate::hub::{Client, Entry, HubError, LOCK_FILE, Listing, Lock, LockedFile, RemoteFile, Repo, Wanted, files_of};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ pub struct LockReport {
 /// # Errors
 /// [`Failure::File`] for a source that the Hub lacks, [`Failure::Input`] offline or for a damaged lock,
 /// [`Failure::Machine`] for network and disk.
-pub fn lock(file: &Path, params: &[(String, String)], update: bool) -> Result<LockReport, Failure> {
-    let checked = compiled(file, params)?;
+pub fn lock<'a>(file: &Path, settings: impl Into<Settings<'a>>, update: bool) -> Result<LockReport, Failure> {
+    let checked = compiled(file, settings.into())?;
     let project = home(file);
     let mut lock = Lock::read(&project)?;
     let client = Client::from_env();

@@ -391,7 +391,8 @@ impl<'a> Engine<'a> {
 
     fn fail(&mut self, node: usize, error: StageError) -> Result<(), StoreError> {
         let declared_at = Some(self.declared_at(node));
-        self.tell(Event::StageFailed { stage: self.stage(node), message: error.to_string(), declared_at });
+        let source_line = Some(self.source_line(node));
+        self.tell(Event::StageFailed { stage: self.stage(node), message: error.to_string(), declared_at, source_line });
         self.outcomes.insert(node, Outcome::Failed(error));
         for blocked in self.queue.fail(node) {
             self.tell(Event::StageBlocked { stage: self.stage(blocked), by: self.stage(node) });
@@ -449,6 +450,12 @@ impl<'a> Engine<'a> {
     fn declared_at(&self, index: usize) -> String {
         let (file, position) = self.world.sources.locate(self.node(index).span);
         format!("{file}:{}:{}", position.line, position.column)
+    }
+
+    fn source_line(&self, index: usize) -> String {
+        let span = self.node(index).span;
+        let (_, position) = self.world.sources.locate(span);
+        self.world.sources.file(span.source).line(position.line).to_string()
     }
 
     fn tell(&self, event: Event) {

@@ -150,7 +150,7 @@ fn a_failure_stops_the_run_and_names_its_place() {
     assert_eq!(ran, ["base", "data", "warm", "reason"]);
     assert_eq!((summary.failed(), summary.blocked(), summary.machine_failed()), (1, 1, false));
     let failed = |event: &Event| match event {
-        Event::StageFailed { stage, message, declared_at } => {
+        Event::StageFailed { stage, message, declared_at, .. } => {
             Some((stage.name.clone(), message.clone(), declared_at.clone().unwrap()))
         }
         _ => None,

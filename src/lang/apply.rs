@@ -102,8 +102,18 @@ impl Evaluator<'_> {
             Diagnostic::error(codes::AFTER_SCORES, message, site, "nothing comes after Scores")
                 .help("evaluate in a pipeline of its own, and go on from the model in another")
         } else {
-            let message = format!("`{name}` takes a {}, not {}", stage.from, value.describe());
-            Diagnostic::error(codes::WRONG_INPUT, message, site, format!("takes a {}", stage.from))
+            let message = format!("`{name}` takes {}, not {}", stage.from.phrase(), value.describe());
+            let found = Diagnostic::error(codes::WRONG_INPUT, message, site, format!("takes {}", stage.from.phrase()));
+            match (value.ty(), &stage.from) {
+                (Type::Dataset, Type::Model) => {
+                    found.help("what is piped in is the model; a dataset is a field: `data: …`")
+                }
+                (Type::Model, Type::Dataset) => {
+                    found.help("`model |> generate { data: … }` makes a dataset of a model")
+                }
+                (Type::Function(..), _) => found.help("apply the left side to a value first: `value |> stage`"),
+                _ => found,
+            }
         };
         self.report(found.label(value_span, format!("this gives {}", value.describe())));
         Datum::Opaque(stage.to.clone())
@@ -169,7 +179,12 @@ impl Evaluator<'_> {
                 Datum::Function(function) => (function.from(), function.to()),
                 Datum::Opaque(Type::Function(from, to)) => ((**from).clone(), (**to).clone()),
                 Datum::Opaque(Type::Unknown) => (Type::Unknown, Type::Unknown),
-                other => return self.report(not_joinable(other, *span)),
+                other => {
+                    let found = not_joinable(other, *span);
+                    let left = before.is_some().then(|| values[0].1);
+                    let found = if let Some(left) = left { self.repeated(found, other, left, *span) } else { found };
+                    return self.report(found);
+                }
             };
             if let Some((given, earlier)) = before.as_ref().filter(|(given, _)| !given.fits(&from)) {
                 return self.report(ill_joined(given, *earlier, &from, *span));
@@ -194,6 +209,20 @@ impl Evaluator<'_> {
             return Datum::Function(joined);
         }
         Datum::Opaque(Type::function(first, before.map_or(Type::Unknown, |(to, _)| to)))
+    }
+
+    /// `stage >> 3` may mean the stage three times.
+    fn repeated(&self, found: Diagnostic, times: &Datum, left: Span, span: Span) -> Diagnostic {
+        let Datum::Plain(Value::Int(times)) = times else { return found };
+        let before = Span { end: span.start, ..left };
+        let stages = self.written_at(before).map(|text| text.trim_end().trim_end_matches(">>").trim_end());
+        match stages {
+            Some(stages) if *times >= 0 => {
+                let written = format!("repeat({stages}, times: {times})");
+                found.help(format!("to apply it {times} times, write `{written}`")).fix(left.to(span), written)
+            }
+            _ => found,
+        }
     }
 
     /// `chain([a, b])`
@@ -251,10 +280,11 @@ fn not_joinable(value: &Datum, span: Span) -> Diagnostic {
 fn ill_joined(given: &Type, before: Span, wanted: &Type, span: Span) -> Diagnostic {
     if *given == Type::Scores {
         let message = "nothing comes after Scores: evaluate ends a pipeline";
-        let found = Diagnostic::error(codes::AFTER_SCORES, message, span, format!("takes a {wanted}"));
-        return found.label(before, "gives Scores");
+        let found = Diagnostic::error(codes::AFTER_SCORES, message, span, format!("takes {}", wanted.phrase()));
+        let found = found.label(before, "gives Scores");
+        return found.help("evaluate in a pipeline of its own, and go on from the model in another");
     }
     let message = format!("these stages do not join: {given} comes out, {wanted} goes in");
-    Diagnostic::error(codes::WRONG_INPUT, message, span, format!("takes a {wanted}"))
-        .label(before, format!("gives a {given}"))
+    Diagnostic::error(codes::WRONG_INPUT, message, span, format!("takes {}", wanted.phrase()))
+        .label(before, format!("gives {}", given.phrase()))
 }

@@ -85,8 +85,29 @@ impl Evaluator<'_> {
         };
         for (name, value) in fields {
             let entry = Entry { name: Ident { name, span }, value, span, spread: true };
-            arguments.add(entry).into_iter().for_each(|found| drop(self.report(found)));
+            if let Some(found) = arguments.add(entry) {
+                let found = self.spread_first(found, span);
+                self.report(found);
+            }
         }
+    }
+
+    /// The fix of a spread that hides a field: the two change places.
+    fn spread_first(&self, found: Diagnostic, record: Span) -> Diagnostic {
+        let Some(field) = found.labels.get(1).map(|label| label.span).filter(|field| field.source == record.source)
+        else {
+            return found;
+        };
+        let whole = Span { start: field.start, ..record };
+        let Some((before, last)) = self.written_at(whole).and_then(|text| text.rsplit_once("...")) else {
+            return found;
+        };
+        let before = before.trim_end();
+        let swapped = match before.strip_suffix(',') {
+            Some(before) => format!("...{last}, {before}"),
+            None => format!("...{last} {before}"),
+        };
+        if before.contains('#') { found } else { found.fix(whole, swapped) }
     }
 }
 

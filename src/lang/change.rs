@@ -4,9 +4,11 @@ use super::arguments::{Arguments, Entry};
 use super::ast::*;
 use super::datum::{Configured, Datum, Fields, Function, Partial, Written, kind_type};
 use super::eval::{Evaluator, Frame};
+use super::foreign_fields;
 use super::nearest::nearest;
 use super::recipes::recipe;
-use super::stages::shape;
+use super::signature::Field as Declared;
+use super::stages::{foreign, shape};
 use super::types::Type;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
@@ -51,7 +53,7 @@ impl Evaluator<'_> {
                 Some((_, value)) => *value = entry.value,
                 None => {
                     let known: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-                    self.report(sets_nothing("the record", &entry.name, &known, &[]));
+                    self.report(sets_nothing("the record", &entry, &known, &[]));
                 }
             }
         }
@@ -63,8 +65,8 @@ impl Evaluator<'_> {
         for entry in &arguments.entries {
             if !known.contains(&entry.name.name) && !matches!(**function, Function::Identity) {
                 let names: Vec<&str> = known.iter().map(String::as_str).collect();
-                let aliases = self.aliases(function);
-                self.report(sets_nothing(&format!("`{}`", function.show()), &entry.name, &names, &aliases));
+                let found = sets_nothing(&format!("`{}`", function.show()), entry, &names, &self.declared(function));
+                self.report(found);
             }
         }
         Datum::Function(self.changed(function, arguments))
@@ -87,15 +89,14 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Other tools' names of fields, with ours.
-    fn aliases(&self, function: &Function) -> Vec<(&'static str, &'static str)> {
+    /// The declared fields that `with` can set in some part of a function.
+    fn declared(&self, function: &Function) -> Vec<&Declared> {
         match function {
             Function::Stage(stage) => {
-                let fields = self.catalogue.stage(&stage.kind).map_or(&[][..], |signature| &signature.fields);
-                fields.iter().flat_map(|field| field.aliases.iter().map(|alias| (*alias, field.name))).collect()
+                self.catalogue.stage(&stage.kind).map_or(Vec::new(), |signature| signature.fields.iter().collect())
             }
-            Function::Join(parts) => parts.iter().flat_map(|part| self.aliases(part)).collect(),
-            Function::Repeat(part, _) => self.aliases(part),
+            Function::Join(parts) => parts.iter().flat_map(|part| self.declared(part)).collect(),
+            Function::Repeat(part, _) => self.declared(part),
             Function::Identity | Function::Recipe(_) => Vec::new(),
         }
     }
@@ -152,14 +153,22 @@ fn copy(entry: &Entry) -> Entry {
     Entry { name: entry.name.clone(), value: entry.value.clone(), span: entry.span, spread: entry.spread }
 }
 
-fn sets_nothing(owner: &str, name: &Ident, known: &[&str], aliases: &[(&str, &'static str)]) -> Diagnostic {
+fn sets_nothing(owner: &str, entry: &Entry, known: &[&str], declared: &[&Declared]) -> Diagnostic {
+    let name = &entry.name;
     let message = format!("no part of {owner} has a field `{}`", name.name);
     let found = Diagnostic::error(codes::WITH_SETS_NOTHING, message, name.span, "sets nothing");
-    if let Some((_, ours)) = aliases.iter().find(|(alias, _)| *alias == name.name) {
-        return found.help(format!("here it is called `{ours}`")).fix(name.span, *ours);
+    if let Some(field) = declared.iter().find(|field| field.aliases.contains(&name.name.as_str())) {
+        return foreign_fields::called(found, field, &foreign(entry));
     }
-    match nearest(&name.name, known.iter().copied()) {
-        Some(meant) => found.help(format!("did you mean `{meant}`?")).fix(name.span, meant),
-        None => found,
+    match (nearest(&name.name, known.iter().copied()), foreign_fields::elsewhere(&name.name)) {
+        (None, Some(why)) if !declared.is_empty() => found.help(why),
+        (Some(meant), _) => found.help(format!("did you mean `{meant}`?")).fix(name.span, meant),
+        (None, _) if known.is_empty() => found.help("it has no fields at all"),
+        (None, _) => {
+            let mut known = known.to_vec();
+            let mut seen = std::collections::BTreeSet::new();
+            known.retain(|name| seen.insert(*name));
+            found.help(format!("fields that can be set: {}", known.join(", ")))
+        }
     }
 }

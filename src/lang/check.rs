@@ -1,7 +1,7 @@
 //! Types at work: whether a value fits, what it becomes where it does, and what to say where it does not.
 
 use super::ast::{TypeExpr, TypeKind};
-use super::datum::{Datum, Fields, article};
+use super::datum::{Datum, Fields};
 use super::nearest::nearest;
 use super::resolve::{join, normalised};
 use super::types::{Dimension, Type};
@@ -67,7 +67,7 @@ fn record(fields: &Fields, wanted: &[(String, Type)], dir: &str) -> Option<Datum
 
 /// `place` needs a `wanted`, and the value at `span` is none.
 pub(super) fn mismatch(place: &str, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
-    let message = format!("{place} needs {}, not {}", article(&wanted.to_string()), value.describe());
+    let message = format!("{place} needs {}, not {}", wanted.phrase(), value.describe());
     let found = Diagnostic::error(codes::TYPE_MISMATCH, message, span, format!("this is {}", value.describe()));
     suggest(found, value, wanted, span)
 }
@@ -75,31 +75,48 @@ pub(super) fn mismatch(place: &str, value: &Datum, wanted: &Type, span: Span) ->
 fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
     if let Datum::Plain(Value::String(text)) = value {
         let texts = texts_of(wanted);
-        return match nearest(text, texts.iter().map(String::as_str)) {
-            Some(meant) => found.help(format!("did you mean \"{meant}\"?")).fix(span, format!("\"{meant}\"")),
-            None => found,
-        };
+        if let Some(meant) = nearest(text, texts.iter().map(String::as_str)) {
+            return found.help(format!("did you mean \"{meant}\"?")).fix(span, format!("\"{meant}\""));
+        }
     }
     let dimensions = dimensions_of(wanted);
-    let number = matches!(value, Datum::Plain(Value::Int(_) | Value::Float(_)));
-    match (dimensions.first(), value, wanted) {
-        (Some(first), Datum::Plain(Value::Int(_)), _) => {
-            let unit = units::base_name(*first);
-            let written = format!("{}{unit}", value.show());
-            found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
+    let is_number = matches!(value, Datum::Plain(Value::Int(_) | Value::Float(_)));
+    let counts_work = |dimension: &Dimension| matches!(dimension, Dimension::Epochs | Dimension::Steps);
+    match (dimensions.as_slice(), value, wanted) {
+        ([_, ..], Datum::Plain(Value::Quantity(quantity)), _)
+            if quantity.dimension == Dimension::Duration && dimensions.iter().any(counts_work) =>
+        {
+            let help = "how far training gets in a time depends on the machine; units that fit: ";
+            found.help(format!("{help}{}", unit_list(&dimensions)))
         }
-        (Some(_), Datum::Plain(Value::Quantity(_)), _) => {
+        ([_, ..], Datum::Plain(Value::Quantity(_)), _) => {
             found.help(format!("units that fit: {}", unit_list(&dimensions)))
         }
-        (Some(_), _, _) if number => found.help(format!("give the number a unit: {}", unit_list(&dimensions))),
-        (None, Datum::Plain(_), Type::List(item)) if coerce(value, item, "").is_some() => {
-            let written = format!("[{}]", value.show());
+        ([only], Datum::Plain(Value::Int(_)), _) => {
+            let written = format!("{}{}", value.show(), units::base_name(*only));
+            found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
+        }
+        ([_, ..], _, _) if is_number => {
+            let written = |&dimension: &Dimension| format!("`{}{}`", value.show(), units::base_name(dimension));
+            found.help(format!(
+                "give the number a unit: {}",
+                dimensions.iter().map(written).collect::<Vec<_>>().join(", ")
+            ))
+        }
+        ([], Datum::Plain(_), Type::List(item)) if coerce(value, item, "").is_some() => {
+            let shown = if matches!(value.ty(), Type::String | Type::Path) {
+                format!("\"{}\"", value.show())
+            } else {
+                value.show()
+            };
+            let written = format!("[{shown}]");
             found.help(format!("write a list: `{written}`")).fix(span, written)
         }
         (_, Datum::Function(_), Type::Model | Type::Dataset | Type::Scores) => {
             found.help("apply it to a value: `value |> stage`")
         }
         (_, _, Type::Suite) => found.help("a suite is a record of benchmarks: `{ name: bench(data) }`"),
+        (_, _, Type::Bool) if is_number => found.help("compare it: `x > 0`"),
         _ => found,
     }
 }

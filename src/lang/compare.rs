@@ -264,7 +264,22 @@ impl<'c> Checker<'_, '_, 'c> {
         if !sweep.cells.iter().any(is_baseline) {
             let message = format!("the baseline's cell was skipped in `{}`", sweep.name);
             let found = Diagnostic::error(codes::BASELINE_SKIPPED, message, record.span, "no such cell");
-            self.evaluator.report(found.label(sweep.span, "`skip when` leaves it out here"));
+            let module = self.evaluator.module(self.evaluator.entry);
+            let skips = module.file.items.iter().filter_map(|item| match &item.kind {
+                ItemKind::Sweep(written) if written.name.name == sweep.name => written.skips.first(),
+                _ => None,
+            });
+            let place = skips.map(|skip| skip.span).next().unwrap_or(sweep.span);
+            let found = found.label(place, "this leaves it out");
+            let rows: Vec<String> = sweep
+                .cells
+                .iter()
+                .map(|cell| row(cell, by))
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .take(6)
+                .collect();
+            self.evaluator.report(found.help(format!("rows that are there: {}", rows.join(" · "))));
             return None;
         }
         Some(written)
@@ -287,4 +302,10 @@ impl<'c> Checker<'_, '_, 'c> {
         };
         self.wrong(format!("the axis `{}` has no `{label}`", axis.name), value.span, "not a label of it", help)
     }
+}
+
+/// The labels of a cell on the axes that make rows, as a baseline names them.
+fn row(cell: &super::program::Cell, by: &[String]) -> String {
+    let labels = cell.coordinates.iter().filter(|(axis, _)| by.contains(axis));
+    format!("{{ {} }}", labels.map(|(axis, label)| format!("{axis}: \"{label}\"")).collect::<Vec<_>>().join(", "))
 }

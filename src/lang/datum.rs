@@ -369,6 +369,10 @@ fn show_quantity(quantity: Quantity) -> String {
 
 /// The name with `a` or `an` before it.
 pub(super) fn article(name: &str) -> String {
+    const PLURAL: [&str; 7] = ["Seqs", "Tokens", "Steps", "Epochs", "Points", "Scores", "Cells"];
+    if PLURAL.contains(&name) {
+        return name.to_string();
+    }
     let vowel = name.starts_with(['A', 'E', 'I', 'O', 'a', 'e', 'i', 'o']);
     let plain = name.starts_with(|first: char| first.is_ascii_alphabetic());
     match (plain, vowel) {

@@ -2,11 +2,12 @@
 
 use super::ast::*;
 use super::check::{coerce, mismatch, written_type};
-use super::datum::{Datum, Function};
+use super::datum::{Datum, Function, article};
 use super::graph::Graph;
 use super::index::Recorder;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
+use super::params_file::Written;
 use super::program::Unbuilt;
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
 use super::scan::MAX_FOUND;
@@ -23,10 +24,20 @@ use std::sync::Arc;
 const MAX_STEPS: usize = 5_000_000;
 const MAX_VALUES: usize = 1_000_000;
 
+/// What is given for a param.
+pub(super) enum Given {
+    /// An expression.
+    Expr(Expr),
+    /// A value of the params file.
+    Written(Written),
+    /// Something that did not parse, which was reported.
+    Broken,
+}
+
 /// A value that the command line sets.
 pub(super) struct Override {
-    /// What was written; `None` where it did not parse.
-    pub expr: Option<Expr>,
+    /// What was written.
+    pub given: Given,
     /// Where the name stands in its source.
     pub name: Span,
     /// Where the value stands in its source.
@@ -283,12 +294,32 @@ impl<'a> Evaluator<'a> {
         if let Some(help) = prelude::elsewhere(name) {
             return self.report(found.help(help));
         }
-        let found = match (self.importable(name), nearest(name, known)) {
-            (Some(import), _) => found.help(format!("import it: `{import}`")),
+        let near = nearest(name, known).map(String::from);
+        let found = match (self.importable(name), near) {
+            (Some(import), _) => {
+                let (place, below) = module.import_place();
+                let line = if below { format!("\n{import}") } else { format!("{import}\n\n") };
+                found.help(format!("import it: `{import}`")).fix(place, line)
+            }
             (None, Some(meant)) => found.help(format!("did you mean `{meant}`?")).fix(span, meant),
-            (None, None) => found,
+            (None, None) => self.defined_nowhere(found, name, span),
         };
         self.report(found)
+    }
+
+    /// A name that is not even near one of this file: the standard library may have a similar one.
+    fn defined_nowhere(&self, found: Diagnostic, name: &str, span: Span) -> Diagnostic {
+        let std = self.modules.iter().filter(|module| module.is_std);
+        let items =
+            std.flat_map(|module| module.names.iter().map(move |(name, definition)| (module, name, definition)));
+        let items: Vec<_> = items.filter(|(.., definition)| matches!(definition, Definition::Item(_))).collect();
+        match nearest(name, items.iter().map(|(_, name, _)| name.as_str())) {
+            Some(meant) => {
+                let module = items.iter().find(|(_, name, _)| *name == meant).map_or("", |(module, ..)| &module.name);
+                found.help(format!("did you mean `{meant}` of `std.{module}`?")).fix(span, meant)
+            }
+            None => found.help(format!("define it, such as `let {name} = …`, or import it from the file that does")),
+        }
     }
 
     /// The import that would define a name.
@@ -297,6 +328,12 @@ impl<'a> Evaluator<'a> {
         let whole = std().find(|module| module.name == name).map(|module| format!("use std.{}", module.name));
         let part = || std().find(|module| matches!(module.names.get(name), Some(Definition::Item(_))));
         whole.or_else(|| part().map(|module| format!("use std.{}.{{{name}}}", module.name)))
+    }
+
+    /// The characters that a span covers, in a file or a module.
+    pub fn written_at(&self, span: Span) -> Option<&str> {
+        let module = self.modules.iter().find(|module| module.source == span.source)?;
+        module.text.get(span.start as usize..span.end as usize)
     }
 
     /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
@@ -347,6 +384,13 @@ impl<'a> Evaluator<'a> {
         let Some((dimension, factor)) = units::find(&unit.name) else {
             return self.unknown_unit(unit);
         };
+        if let Some(plural) = units::plural(&unit.name).filter(|_| amount != 1.0) {
+            let message = format!("`{amount}{}` is written `{amount}{plural}`", unit.name);
+            let found = Diagnostic::error(codes::UNKNOWN_UNIT, message, unit.span, "only one has no `s`");
+            let list = units::of(dimension).join(" ");
+            let help = format!("units of {}: {list}", dimension.type_name());
+            return self.report(found.help(help).fix(unit.span, plural));
+        }
         match operators::quantity(Quantity { amount: amount * factor, dimension }) {
             Ok(value) => value,
             Err(_) => {
@@ -714,9 +758,14 @@ impl<'a> Evaluator<'a> {
                 let ty = if first.fits(&second) { second.clone() } else { first.clone() };
                 if !alike(&first, &second) {
                     let message = format!("the branches of `if` differ: {first} and {second}");
-                    let found =
-                        Diagnostic::error(codes::TYPE_MISMATCH, message, otherwise.span, format!("this is {second}"));
-                    return self.report(found.label(then.span, format!("this is {first}")));
+                    let found = Diagnostic::error(
+                        codes::TYPE_MISMATCH,
+                        message,
+                        otherwise.span,
+                        format!("this is {}", article(&second.to_string())),
+                    );
+                    let found = found.label(then.span, format!("this is {}", article(&first.to_string())));
+                    return self.report(found.help("both branches give the same type of value"));
                 }
                 Datum::Opaque(ty)
             }

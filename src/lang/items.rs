@@ -2,8 +2,8 @@
 
 use super::ast::*;
 use super::compare;
-use super::datum::Datum;
-use super::eval::{Evaluator, Frame, Local, Override};
+use super::datum::{Datum, Function};
+use super::eval::{Evaluator, Frame, Given, Local, Override};
 use super::program::{Cell, Pipeline, Profile, Sweep as SweepOut};
 use super::resolve::ModuleId;
 use super::types::Type;
@@ -12,6 +12,7 @@ use super::{nearest::nearest, references, units};
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// How many cells a sweep may have.
 const MAX_CELLS: usize = 10_000;
@@ -64,7 +65,7 @@ impl Evaluator<'_> {
     fn want(&mut self, index: usize, item: &Item, wanted: &mut Wanted) {
         match &item.kind {
             ItemKind::Pipeline(pipeline) => {
-                let value = self.item(self.entry, index);
+                let value = self.built(index, pipeline);
                 let target =
                     self.artifact(&value, pipeline.body.result.span, &format!("pipeline `{}`", pipeline.name.name));
                 let (name, doc) = (pipeline.name.name.clone(), item.doc.clone());
@@ -97,7 +98,7 @@ impl Evaluator<'_> {
             ItemKind::Param(param) => self.param(param, &mut frame),
             ItemKind::Recipe(recipe) => self.recipe_value(module, index, recipe),
             ItemKind::Suite(name, record) => self.suite(name, record, &mut frame),
-            ItemKind::Pipeline(pipeline) => self.pipeline(pipeline, &mut frame),
+            ItemKind::Pipeline(pipeline) => self.pipeline(module, index, pipeline),
             ItemKind::Sweep(_) => Datum::Opaque(Type::Cells),
             ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => Datum::UNKNOWN,
         }
@@ -119,27 +120,75 @@ impl Evaluator<'_> {
         if arguments.open { Datum::UNKNOWN } else { Datum::record(fields) }
     }
 
-    fn pipeline(&mut self, pipeline: &Recipe, frame: &mut Frame) -> Datum {
-        if let Some(param) = pipeline.params.first() {
-            let message = "a pipeline with parameters is not supported yet";
-            let found = Diagnostic::error(codes::NOT_SUPPORTED, message, param.name.span, "a parameter");
-            return self
-                .report(found.help("write a `recipe` and a `pipeline` that calls it, or a `param` of the file"));
+    /// A pipeline without parameters is what its body gives; one with parameters is called like a recipe.
+    fn pipeline(&mut self, module: ModuleId, index: usize, pipeline: &Recipe) -> Datum {
+        match pipeline.params.is_empty() {
+            true => self.block(&pipeline.body, &mut Frame::new(module)),
+            false => self.recipe_value(module, index, pipeline),
         }
-        self.block(&pipeline.body, frame)
+    }
+
+    /// What the file makes of a pipeline: with parameters, what their defaults give.
+    fn built(&mut self, index: usize, pipeline: &Recipe) -> Datum {
+        if pipeline.params.is_empty() {
+            return self.item(self.entry, index);
+        }
+        if let Some(param) = pipeline.params.iter().find(|param| param.default.is_none()) {
+            self.check_recipe(self.entry, pipeline);
+            let name = &param.name.name;
+            let message = format!("`{name}` of pipeline `{}` has no default", pipeline.name.name);
+            let found = Diagnostic::error(codes::PARAM_WITHOUT_VALUE, message, param.name.span, "no default");
+            let help = format!(
+                "a pipeline is built as it stands: give one, as in `{name}: {} = …`, or make it a `recipe`",
+                self.written_at(param.ty.span).unwrap_or("Type")
+            );
+            return self.report(found.help(help));
+        }
+        let mut frame = Frame::new(self.entry);
+        for param in &pipeline.params {
+            self.bind_default(param, &mut frame);
+        }
+        self.block(&pipeline.body, &mut frame)
     }
 
     /// The node that a value is; anything else is reported.
     fn artifact(&mut self, value: &Datum, span: Span, owner: &str) -> Option<NodeId> {
         if value.node().is_none() && !value.is_opaque() {
-            let message = format!("{owner} gives {}, which is nothing that can be made", value.describe());
-            let found =
-                Diagnostic::error(codes::NOT_AN_ARTIFACT, message, span, format!("this is {}", value.describe()));
-            let waits = matches!(value, Datum::Function(_));
-            let help = "apply it to a model: `model |> stage`";
-            self.report(if waits { found.help(help) } else { found });
+            let found = match value {
+                Datum::Function(function) => self.waits(function, span, owner),
+                _ => {
+                    let message = format!("{owner} ends in {}, which is nothing that can be made", value.describe());
+                    Diagnostic::error(codes::NOT_AN_ARTIFACT, message, span, format!("this is {}", value.describe()))
+                        .help("what is made is a model, a dataset or scores")
+                }
+            };
+            self.report(found);
         }
         value.node()
+    }
+
+    /// A stage where a result should be: nothing goes into it.
+    fn waits(&mut self, function: &Rc<Function>, span: Span, owner: &str) -> Diagnostic {
+        let message = format!("{owner} ends in a stage, and no value goes into it");
+        let found = Diagnostic::error(codes::NOT_AN_ARTIFACT, message, span, "waits for a value");
+        if let Function::Recipe(partial) = &**function
+            && function.from() != Type::Model
+        {
+            return found.help(format!("call it: `{}(…)`", partial.name));
+        }
+        let module = self.module(self.entry);
+        let is_model = |ty: &TypeExpr| matches!(&ty.kind, TypeKind::Name(name) if name == "Model");
+        let mut params = module.file.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Param(param) if is_model(&param.ty) => Some(param.name.name.as_str()),
+            _ => None,
+        });
+        match params.next().filter(|_| function.from() == Type::Model) {
+            Some(model) => {
+                let place = Span { end: span.start, ..span };
+                found.help(format!("apply it to a model: `{model} |> …`")).fix(place, format!("{model} |> "))
+            }
+            None => found.help("apply it to a value: `value |> stage`"),
+        }
     }
 
     fn check_overrides(&mut self, file: &File) {
@@ -162,7 +211,9 @@ impl Evaluator<'_> {
             let found =
                 Diagnostic::error(codes::UNKNOWN_PARAM, format!("the file has no param `{name}`"), span, "set here");
             let is_own = self.module(self.entry).names.contains_key(&name);
-            let help = match (nearest(&name, params.iter().copied()), params.is_empty()) {
+            let meant = nearest(&name, params.iter().copied()).filter(|_| !is_own);
+            let found = if let Some(meant) = meant { found.fix(span, meant) } else { found };
+            let help = match (meant, params.is_empty()) {
                 _ if is_own => format!("the file defines it itself: `param {name}: Type = …` would let it be set"),
                 (Some(meant), _) => format!("did you mean `{meant}`?"),
                 (None, true) => {
@@ -178,7 +229,7 @@ impl Evaluator<'_> {
         let name = &param.name.name;
         let ty = self.written(&param.ty);
         let before = self.graph.len();
-        let (value, span) = match (self.take_override(name, frame), &param.default) {
+        let (value, span) = match (self.take_override(name, &ty, frame), &param.default) {
             (Some(given), _) => given,
             (None, Some(default)) => (self.expr(default, frame), default.span),
             (None, None) => return self.param_without_value(param, &ty),
@@ -188,7 +239,8 @@ impl Evaluator<'_> {
         frame.bind(name, value.clone());
         match &param.condition {
             Some(condition) if self.condition(condition, frame) == Some(false) => {
-                self.condition_broken(param, &value, span, condition.span);
+                let broken = self.first_false(condition, frame);
+                self.condition_broken(param, &value, span, broken);
                 // The value is wrong: what depends on it is checked by its type alone.
                 Datum::Opaque(ty)
             }
@@ -196,20 +248,46 @@ impl Evaluator<'_> {
         }
     }
 
-    fn condition_broken(&mut self, param: &Param, value: &Datum, span: Span, condition: Span) {
-        let message = format!("`{}` is {}, which breaks its condition", param.name.name, value.show());
-        let text = format!("{} is given here", value.show());
-        let found = Diagnostic::error(codes::CONDITION_BROKEN, message, span, text);
-        self.report(found.label(condition, "this must hold"));
+    /// Of conditions joined by `and` the first that does not hold.
+    fn first_false<'e>(&mut self, condition: &'e Expr, frame: &mut Frame) -> &'e Expr {
+        match &condition.kind {
+            ExprKind::And(parts) => {
+                let mut parts = parts.iter();
+                parts.find(|part| self.condition(part, frame) == Some(false)).unwrap_or(condition)
+            }
+            _ => condition,
+        }
     }
 
-    /// What the command line sets a param of the entry file to.
-    fn take_override(&mut self, name: &str, frame: &mut Frame) -> Option<(Datum, Span)> {
+    fn condition_broken(&mut self, param: &Param, value: &Datum, span: Span, broken: &Expr) {
+        let name = &param.name.name;
+        let message = format!("`{name}` is {}, which breaks its condition", value.show());
+        let text = format!("{} is given here", value.show());
+        let found =
+            Diagnostic::error(codes::CONDITION_BROKEN, message, span, text).label(broken.span, "this must hold");
+        let written = self.written_at(broken.span).unwrap_or("its condition");
+        let found = match limit(broken, name).and_then(|(limit, word)| Some((self.written_at(limit)?, word))) {
+            Some((limit, word)) => found.help(format!("`{name}` may be {word} {limit}")).fix(span, limit),
+            None => found.help(format!("give a value for which `{written}` holds")),
+        };
+        self.report(found);
+    }
+
+    /// What the command line or the params file sets a param of the entry file to.
+    fn take_override(&mut self, name: &str, ty: &Type, frame: &mut Frame) -> Option<(Datum, Span)> {
         if frame.module != self.entry {
             return None;
         }
-        let Override { expr, span, .. } = self.overrides.remove(name)?;
-        Some((expr.map_or(Datum::UNKNOWN, |expr| self.expr(&expr, frame)), span))
+        let Override { given, span, .. } = self.overrides.remove(name)?;
+        let value = match given {
+            Given::Expr(expr) => self.expr(&expr, frame),
+            Given::Written(written) => match written.expr(ty) {
+                Ok(expr) => self.expr(&expr, frame),
+                Err(found) => found.into_iter().fold(Datum::UNKNOWN, |_, found| self.report(found)),
+            },
+            Given::Broken => Datum::UNKNOWN,
+        };
+        Some((value, span))
     }
 
     fn param_without_value(&mut self, param: &Param, ty: &Type) -> Datum {
@@ -219,9 +297,12 @@ impl Evaluator<'_> {
         let example = match ty {
             Type::Path | Type::String => format!("-p '{name}=\"…\"'"),
             Type::Model => format!("-p '{name}=local(\"folder\")'"),
+            Type::Int => format!("-p {name}=1"),
+            Type::Quantity(dimension) => format!("-p {name}=1{}", units::base_name(*dimension)),
+            Type::List(item) if **item == Type::Int => format!("-p '{name}=[1, 2]'"),
             _ => format!("-p {name}=…"),
         };
-        self.report(found.help(format!("set it on the command line: `{example}`")));
+        self.report(found.help(format!("set it on the command line: `{example}`, or in the file of `--params`")));
         Datum::Opaque(ty.clone())
     }
 
@@ -238,18 +319,15 @@ impl Evaluator<'_> {
         }
         let count = axes.iter().try_fold(1usize, |count, axis| count.checked_mul(axis.len())).unwrap_or(usize::MAX);
         if count > MAX_CELLS {
-            let sizes: Vec<String> = axes.iter().map(|axis| axis.len().to_string()).collect();
-            let message =
-                format!("sweep `{}` has {} cells; {MAX_CELLS} are allowed", sweep.name.name, sizes.join(" × "));
-            let found = Diagnostic::error(codes::SWEEP_TOO_LARGE, message, sweep.name.span, "too many combinations");
-            self.report(found.help("take values out of an axis, or split the sweep"));
+            self.report(too_many_cells(sweep, &axes));
             return None;
         }
         let cells = self.cells(sweep, &axes, count)?;
         if cells.is_empty() {
             let message = format!("sweep `{}` is empty: every cell is skipped", sweep.name.name);
             let place = sweep.skips.first().map_or(sweep.name.span, |skip| skip.span);
-            self.report(Diagnostic::error(codes::EMPTY_SWEEP, message, place, "holds for every combination"));
+            let found = Diagnostic::error(codes::EMPTY_SWEEP, message, place, "holds for every combination");
+            self.report(found.help("loosen the condition so that a cell is left"));
             return None;
         }
         let labels = |axis: &Vec<(String, Datum)>| axis.iter().map(|(label, _)| label.clone()).collect();
@@ -278,7 +356,8 @@ impl Evaluator<'_> {
         };
         if axis.is_empty() {
             let message = format!("the axis `{}` has no values, so the sweep is empty", name.name);
-            self.report(Diagnostic::error(codes::EMPTY_SWEEP, message, values.span, "empty"));
+            let found = Diagnostic::error(codes::EMPTY_SWEEP, message, values.span, "empty");
+            self.report(found.help("write at least one value, such as `[1]`"));
             return None;
         }
         let mut seen = BTreeSet::new();
@@ -382,9 +461,24 @@ impl Evaluator<'_> {
                 let message = format!("`{}` is never used", name.name);
                 let found =
                     Diagnostic::warning(codes::UNUSED, message, name.span, "nothing that this file makes needs it");
-                self.report(found.help("remove it, or start its name with `_`"));
+                let import = matches!(item.kind, ItemKind::Use(_));
+                let help = if import { "remove it from the import" } else { "remove it, or start its name with `_`" };
+                self.report(found.help(help));
             }
         }
+    }
+}
+
+/// The limit that `name <= limit` or `name >= limit` sets, and how to say so.
+fn limit(condition: &Expr, name: &str) -> Option<(Span, &'static str)> {
+    let ExprKind::Compare(left, operator, right) = &condition.kind else { return None };
+    let is_plain = matches!(right.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Quantity(..));
+    let is_name = matches!(&left.kind, ExprKind::Name(left) if left == name);
+    match operator {
+        _ if !(is_plain && is_name) => None,
+        Comparison::LessEqual => Some((right.span, "at most")),
+        Comparison::GreaterEqual => Some((right.span, "at least")),
+        _ => None,
     }
 }
 
@@ -398,6 +492,27 @@ fn reached(uses: &[Vec<usize>], roots: impl Iterator<Item = usize>) -> BTreeSet<
         }
     }
     reached
+}
+
+/// A number with a comma between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+fn too_many_cells(sweep: &Sweep, axes: &[Vec<(String, Datum)>]) -> Diagnostic {
+    let name = &sweep.name.name;
+    let count = axes.iter().fold(1usize, |count, axis| count.saturating_mul(axis.len()));
+    let sizes: Vec<String> = axes.iter().map(|axis| axis.len().to_string()).collect();
+    let product = if sizes.len() > 1 { format!(" ({})", sizes.join(" × ")) } else { String::new() };
+    let message = format!("sweep `{name}` has {} cells{product}; {} are allowed", grouped(count), grouped(MAX_CELLS));
+    let mut found = Diagnostic::error(codes::SWEEP_TOO_LARGE, message, sweep.name.span, "too many combinations");
+    for ((_, values), axis) in sweep.axes.iter().zip(axes) {
+        found = found.label(values.span, format!("{} values", grouped(axis.len())));
+    }
+    found.help("take values out of an axis, or split the sweep")
 }
 
 /// The first name of an import that nothing uses.

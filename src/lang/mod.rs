@@ -20,6 +20,7 @@ mod check;
 mod compare;
 mod datum;
 mod eval;
+mod foreign_fields;
 mod graph;
 mod identity;
 mod items;
@@ -28,6 +29,7 @@ mod mistakes;
 mod names;
 pub mod nearest;
 mod operators;
+mod params_file;
 mod parse;
 mod precedence;
 mod prelude;
@@ -41,11 +43,12 @@ mod stages;
 mod tests;
 mod units;
 
-use crate::base::source::{Loader, SourceMap, Span};
+use crate::base::source::{Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
-use eval::{Evaluator, Override};
+use eval::{Evaluator, Given, Override};
 use index::{Analysis, Index, Recorder};
 use items::Wanted;
+pub use params_file::ParamsFile;
 use program::{Program, Unbuilt};
 use resolve::{ModuleId, Resolved};
 use signature::Catalogue;
@@ -83,41 +86,69 @@ impl Compilation {
 /// Compiles the file `entry`. `params` are what `-p name=expr` sets; `catalogue` names the stage kinds, rewards and
 /// variants there are. Never fails: what is wrong is in the diagnostics.
 pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
-    compiled(entry, loader, params, catalogue, false).compilation
+    compile_with(entry, loader, Outside { params, file: None }, catalogue)
+}
+
+/// What is set from outside of the files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outside<'a> {
+    /// `-p name=expr`, in the order given: the last of a name wins.
+    pub params: &'a [(String, String)],
+    /// The file of `--params`; `-p` wins over it.
+    pub file: Option<ParamsFile<'a>>,
+}
+
+/// [`compile`] with a params file.
+pub fn compile_with(entry: &str, loader: &dyn Loader, outside: Outside, catalogue: &Catalogue) -> Compilation {
+    compiled(entry, loader, outside, catalogue, false).compilation
 }
 
 /// Compiles the file `entry` as [`compile`] does, and keeps what its names mean and what its expressions came to.
 pub fn analyse(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Analysis {
-    compiled(entry, loader, params, catalogue, true)
+    compiled(entry, loader, Outside { params, file: None }, catalogue, true)
 }
 
-fn compiled(
-    entry: &str,
-    loader: &dyn Loader,
-    params: &[(String, String)],
-    catalogue: &Catalogue,
-    recorded: bool,
-) -> Analysis {
-    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue, recorded))
+fn compiled(entry: &str, loader: &dyn Loader, outside: Outside, catalogue: &Catalogue, recorded: bool) -> Analysis {
+    on_a_deep_stack(|| compile_here(entry, loader, outside, catalogue, recorded))
         .unwrap_or_else(|| Analysis { compilation: no_thread(entry), index: Index::default() })
 }
 
-fn compile_here(
-    entry: &str,
-    loader: &dyn Loader,
-    params: &[(String, String)],
-    catalogue: &Catalogue,
-    recorded: bool,
-) -> Analysis {
+fn compile_here(entry: &str, loader: &dyn Loader, outside: Outside, catalogue: &Catalogue, recorded: bool) -> Analysis {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
     let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
-        let overrides = read_overrides(params, &mut sources, &mut diagnostics);
+        let mut overrides = BTreeMap::new();
+        if let Some(file) = outside.file {
+            match read_params_file(file, &mut sources) {
+                Ok(settings) => overrides = file_overrides(settings),
+                Err(found) => diagnostics.push(found),
+            }
+        }
+        overrides.extend(read_overrides(outside.params, &mut sources, &mut diagnostics));
         let (done, found, seen) = evaluate(entry, &modules, overrides, catalogue, recorded);
         (program, index) = (done, seen);
         diagnostics.extend(found);
     }
     Analysis { compilation: Compilation { program, diagnostics: arranged(diagnostics), sources }, index }
+}
+
+/// How many items a text has, whether they parse or not.
+pub fn item_count(text: &str) -> usize {
+    scan::scan(SourceId(0), text).slices.len()
+}
+
+fn read_params_file(file: ParamsFile, sources: &mut SourceMap) -> Result<Vec<params_file::Setting>, Diagnostic> {
+    let source = sources.add(file.name, file.text);
+    params_file::read(source, file.text)
+}
+
+fn file_overrides(settings: Vec<params_file::Setting>) -> BTreeMap<String, Override> {
+    let set = settings.into_iter().map(|setting| {
+        let params_file::Setting { name, name_span, value } = setting;
+        let span = value.span;
+        (name, Override { given: Given::Written(value), name: name_span, span })
+    });
+    set.collect()
 }
 
 /// Parses what the command line sets; each value is a source of its own, shown as `-p`.
@@ -132,7 +163,8 @@ fn read_overrides(
         let source = sources.add("-p", text.as_str());
         let span = Span::new(source, name.len() + 1, text.len());
         let expr = parse::parse_expr(source, &text, name.len() + 1).map_err(|found| diagnostics.extend(found)).ok();
-        overrides.insert(name.clone(), Override { expr, name: Span::new(source, 0, name.len()), span });
+        let given = expr.map_or(Given::Broken, Given::Expr);
+        overrides.insert(name.clone(), Override { given, name: Span::new(source, 0, name.len()), span });
     }
     overrides
 }
@@ -196,6 +228,9 @@ fn no_thread(entry: &str) -> Compilation {
 /// By file and place, each finding once, at most [`MAX_PER_FILE`] errors and as many warnings a file.
 fn arranged(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|found| (found.span().map(|span| (span.source, span.start, span.end)), found.code));
+    // While something is broken, nothing can be said to be unused.
+    let has_errors = diagnostics.iter().any(Diagnostic::is_error);
+    diagnostics.retain(|found| !has_errors || found.code != codes::UNUSED);
     let mut seen = BTreeSet::new();
     diagnostics.retain(|found| seen.insert((found.code, found.span(), found.message.clone())));
     let mut shown: BTreeMap<_, usize> = BTreeMap::new();

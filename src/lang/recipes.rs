@@ -110,20 +110,26 @@ impl Evaluator<'_> {
         self.sites.push(site);
         let mut frame = Frame::new(partial.module);
         for param in &recipe.params {
-            let given = bound.iter().find(|other| other.name == param.name.name);
-            let value = match (given, &param.default) {
-                (Some(given), _) => given.value.clone(),
-                (None, Some(default)) => {
-                    let value = self.expr(default, &mut frame);
-                    self.fit_param(param, value, default.span)
-                }
-                (None, None) => Datum::UNKNOWN,
-            };
-            frame.bind(&param.name.name, value);
+            match bound.iter().find(|other| other.name == param.name.name) {
+                Some(given) => frame.bind(&param.name.name, given.value.clone()),
+                None => self.bind_default(param, &mut frame),
+            }
         }
         let result = self.body(recipe, &mut frame);
         self.sites.pop();
         result
+    }
+
+    /// Gives a parameter its default.
+    pub fn bind_default(&mut self, param: &Param, frame: &mut Frame) {
+        let value = match &param.default {
+            Some(default) => {
+                let value = self.expr(default, frame);
+                self.fit_param(param, value, default.span)
+            }
+            None => Datum::UNKNOWN,
+        };
+        frame.bind(&param.name.name, value);
     }
 
     /// Runs a recipe on parameters known by type only, which checks it whether it is used or not.
@@ -198,10 +204,10 @@ impl Evaluator<'_> {
     }
 }
 
-/// The recipe that an item of a module is.
+/// The recipe that an item of a module is, or the pipeline that is called like one.
 pub(super) fn recipe(module: &Arc<Module>, item: usize) -> Option<&Recipe> {
     match &module.file.items.get(item)?.kind {
-        ItemKind::Recipe(recipe) => Some(recipe),
+        ItemKind::Recipe(recipe) | ItemKind::Pipeline(recipe) => Some(recipe),
         _ => None,
     }
 }

@@ -33,8 +33,10 @@ pub(super) struct Module {
     pub name: String,
     /// Whether it is part of the standard library.
     pub is_std: bool,
-    /// Its text.
+    /// The id of its text.
     pub source: SourceId,
+    /// Its text, which some fixes quote.
+    pub text: Arc<str>,
     /// The folder that its paths are relative to; empty for the project's root.
     pub dir: String,
     /// Its items.
@@ -121,20 +123,25 @@ impl Resolver<'_> {
             self.too_long(key);
             return None;
         }
-        let source = self.sources.add(key.clone(), text.as_str());
+        let is_std = matches!(origin, Origin::Std(_));
+        let source = match is_std {
+            true => self.sources.add(key.clone(), text.as_str()),
+            false => self.sources.add_file(key.clone(), text.as_str()),
+        };
+        let text = self.sources.file(source).text.clone();
         self.loading.push(key.clone());
         let (file, diagnostics) = parse::parse_file(source, &text);
         self.diagnostics.extend(diagnostics);
-        let (name, is_std, dir) = match &origin {
-            Origin::Std(name) => (name.to_string(), true, String::new()),
-            Origin::File(path) => (path.clone(), false, directory(path)),
+        let (name, dir) = match &origin {
+            Origin::Std(name) => (name.to_string(), String::new()),
+            Origin::File(path) => (path.clone(), directory(path)),
         };
         let names = self.names(&file, &dir, source);
         let uses = uses(&file, &names);
         let cyclic = self.cycles(&file, &uses);
         self.loading.pop();
         let id = ModuleId(self.modules.len());
-        self.modules.push(Arc::new(Module { name, is_std, source, dir, file, names, uses, cyclic }));
+        self.modules.push(Arc::new(Module { name, is_std, source, text, dir, file, names, uses, cyclic }));
         self.loaded.insert(key, Some(id));
         Some(id)
     }
@@ -310,6 +317,26 @@ impl Resolver<'_> {
             cyclic.extend(ring);
         }
         cyclic
+    }
+}
+
+impl Module {
+    /// Where a further import goes, and whether it starts a new line there: behind the last import, else before the
+    /// first item and its comment.
+    pub fn import_place(&self) -> (Span, bool) {
+        let at = |offset: usize| Span::new(self.source, offset, offset);
+        let imports = self.file.items.iter().filter(|item| matches!(item.kind, ItemKind::Use(_)));
+        if let Some(last) = imports.last() {
+            let end = last.span.end as usize;
+            return (at(self.text[end..].find('\n').map_or(self.text.len(), |length| end + length)), true);
+        }
+        let first = self.file.items.first().map_or(0, |item| item.span.start as usize);
+        let line_start = |end: usize| self.text[..end].rfind('\n').map_or(0, |end| end + 1);
+        let mut start = line_start(first);
+        while start > 0 && self.text[line_start(start - 1)..].starts_with('#') {
+            start = line_start(start - 1);
+        }
+        (at(start), false)
     }
 }
 

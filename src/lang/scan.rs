@@ -262,28 +262,32 @@ impl<'a> Scanner<'a> {
     fn close_item(&mut self, next: usize) {
         let end = self.last_code;
         while let Some(open) = self.pop() {
-            self.never_closed(&open, end, next < self.bytes.len());
+            self.never_closed(&open, end, next);
         }
         if let Some(slice) = self.slices.last_mut() {
             slice.end = end.max(slice.end);
         }
     }
 
-    fn never_closed(&mut self, open: &Open, end: usize, another_follows: bool) {
+    fn never_closed(&mut self, open: &Open, end: usize, next: usize) {
         // An inner bracket left open explains the outer ones.
         if self.current_broken() {
             return;
         }
         let opener = self.bytes[open.at()] as char;
         let closer = open.closer as char;
-        let place = if another_follows { "the next item begins after this" } else { "the file ends here" };
+        let word = self.bytes[next..].iter().take_while(|&&byte| is_word(byte)).count();
+        let (start, stop, place) = match word {
+            0 => (end.saturating_sub(1), end, "the file ends here"),
+            _ => (next, next + word, "the next item begins here"),
+        };
         let found = Diagnostic::error(
             codes::MISSING_CLOSER,
             format!("this `{opener}` is never closed"),
             self.span(open.at(), open.at() + 1),
             format!("opened here, `{closer}` is missing"),
         )
-        .label(self.span(end.saturating_sub(1), end), place)
+        .label(self.span(start, stop), place)
         .help(format!("add `{closer}`"))
         .fix(self.span(end, end), format!("\n{closer}"));
         self.found(found);
@@ -460,7 +464,9 @@ impl<'a> Scanner<'a> {
         if !self.current_broken() {
             let message = "this text has no closing quote";
             let found = Diagnostic::error(codes::UNTERMINATED_TEXT, message, span, "it must end on the same line");
-            self.found(found.help("add `\"`; a line break inside a text is written `\\n`"));
+            let end = start + self.text[start..self.at].trim_end().len();
+            let found = found.help("add `\"`; a line break inside a text is written `\\n`");
+            self.found(found.fix(self.span(end, end), "\""));
         }
         self.break_current();
     }

@@ -5,8 +5,8 @@ use super::ast::*;
 use super::check::{coerce, magnitudes, mismatch, out_of_range};
 use super::datum::{Configured, Datum, Fields, Function, Written, kind_type};
 use super::eval::Evaluator;
+use super::foreign_fields::{self, Foreign};
 use super::graph::{MAX_NODES, extract};
-use super::nearest::nearest;
 use super::program::{StageCall, Unbuilt};
 use super::signature;
 use super::types::Type;
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
         for entry in entries {
             match fields.iter().find(|field| field.name == entry.name.name) {
                 Some(field) => written.push(self.check_entry(owner, field, entry)),
-                None => drop(self.report(unknown_field(owner, fields, &entry))),
+                None => drop(self.report(foreign_fields::unknown(owner, fields, &foreign(&entry)))),
             }
         }
         written
@@ -252,22 +252,8 @@ pub(super) fn complete(fields: &[signature::Field], written: &[Written]) -> Fiel
     fields.iter().map(|field| (field.name.to_string(), value(field))).collect()
 }
 
-fn unknown_field(owner: &str, fields: &[signature::Field], entry: &Entry) -> Diagnostic {
-    let name = &entry.name.name;
-    let message = format!("`{owner}` has no field `{name}`");
-    let text = if entry.spread { format!("`{name}` comes with this") } else { "no such field".to_string() };
-    let found = Diagnostic::error(codes::UNKNOWN_FIELD, message, entry.name.span, text);
-    let renamed = fields.iter().find(|field| field.aliases.contains(&name.as_str())).map(|field| field.name);
-    let meant = renamed.or_else(|| nearest(name, fields.iter().map(|field| field.name)));
-    let found = match (renamed, meant) {
-        (Some(ours), _) => found.help(format!("here it is called `{ours}`")),
-        (None, Some(meant)) => found.help(format!("did you mean `{meant}`?")),
-        (None, None) => {
-            found.help(format!("fields are: {}", fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")))
-        }
-    };
-    match meant {
-        Some(meant) if !entry.spread => found.fix(entry.name.span, meant),
-        _ => found,
-    }
+/// An entry as a field that is not there.
+pub(super) fn foreign(entry: &Entry) -> Foreign<'_> {
+    let Entry { name, value, span, spread } = entry;
+    Foreign { name: &name.name, span: name.span, value, value_span: *span, spread: *spread }
 }

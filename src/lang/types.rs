@@ -192,6 +192,45 @@ impl Type {
     }
 }
 
+impl Type {
+    /// As a message asks for it: `epochs, steps or tokens`, `a Model`, `"a" or "b"`.
+    pub fn phrase(&self) -> String {
+        let parts = self.alternatives();
+        match parts.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+            _ => parts.concat(),
+        }
+    }
+
+    fn alternatives(&self) -> Vec<String> {
+        match self {
+            Type::Optional(inner) => inner.alternatives().into_iter().chain(["none".to_string()]).collect(),
+            Type::Strings(texts) => texts.iter().map(|text| format!("\"{text}\"")).collect(),
+            Type::OneOf(options) => options.iter().flat_map(Type::alternatives).collect(),
+            single => vec![single.single_phrase()],
+        }
+    }
+
+    fn single_phrase(&self) -> String {
+        match self {
+            Type::Unknown => "a value".to_string(),
+            Type::None => "`none`".to_string(),
+            Type::Quantity(Dimension::Size) => "a size".to_string(),
+            Type::Quantity(Dimension::Duration) => "a duration".to_string(),
+            Type::Quantity(Dimension::Percent) => "a percentage".to_string(),
+            Type::Quantity(counted) => counted.json_name().to_string(),
+            Type::List(item) => format!("a list of {item}"),
+            Type::Variant(name) => format!("`{name}(…)`"),
+            Type::Function(..) => format!("a stage ({self})"),
+            Type::Record(fields) if fields.is_empty() => "a record".to_string(),
+            Type::Record(_) => format!("a record {self}"),
+            Type::Scores | Type::Cells => self.to_string(),
+            Type::Int => "an Int".to_string(),
+            named => format!("a {named}"),
+        }
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let joined = |f: &mut fmt::Formatter<'_>, parts: Vec<std::string::String>| f.write_str(&parts.join(" | "));

@@ -39,6 +39,16 @@ pub(super) fn find(unit: &str) -> Option<(Dimension, f64)> {
     UNITS.iter().find(|(name, ..)| *name == unit).map(|&(_, dimension, factor)| (dimension, factor))
 }
 
+/// The unit for more than one of what `unit` counts one of.
+pub(super) fn plural(unit: &str) -> Option<&'static str> {
+    match unit {
+        "seq" => Some("seqs"),
+        "epoch" => Some("epochs"),
+        "step" => Some("steps"),
+        _ => None,
+    }
+}
+
 /// Every unit's name.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|&(name, ..)| name)

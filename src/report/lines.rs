@@ -100,7 +100,9 @@ mod tests {
         warm           done in 12.3 s  loss 0.0500
         mimic          waits for another run: pid 7 on box, for 3 s
         reason         grpo resumes from step 40
-        error: grpo `reason` failed, declared at a.srlm:7:1
+        error: grpo `reason` failed, declared at a.srlm:7:14
+          7 │ let reason = grpo {
+            ·              ╰── declared here
           the loss is not finite at step 3:
           lower learning_rate
         exam           cannot run: it needs reason, which failed

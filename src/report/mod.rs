@@ -47,7 +47,12 @@ mod tests {
             Event::StageFinished { stage: warm(), seconds: 12.34, outputs: BTreeMap::new(), metrics },
             Event::StageWaiting { stage: stage("mimic", "distill"), holder: "pid 7 on box, for 3 s".into() },
             Event::StageStarted { stage: stage("reason", "grpo"), resumed_from: Some(40), reason: "no record".into() },
-            Event::StageFailed { stage: stage("reason", "grpo"), message, declared_at: Some("a.srlm:7:1".into()) },
+            Event::StageFailed {
+                stage: stage("reason", "grpo"),
+                message,
+                declared_at: Some("a.srlm:7:14".into()),
+                source_line: Some("let reason = grpo {".into()),
+            },
             Event::StageBlocked { stage: stage("exam", "evaluate"), by: stage("reason", "grpo") },
             Event::StageInterrupted { stage: stage("mimic", "distill"), saved_at: Some(7) },
             Event::RunFinished {

@@ -19,7 +19,9 @@ pub fn line(event: &Event) -> Option<String> {
         Event::StageFinished { stage, seconds: took, metrics, .. } => {
             of(stage, &joined(format!("done in {}", seconds(*took)), key_metrics(metrics)))
         }
-        Event::StageFailed { stage, message, declared_at } => failed(stage, message, declared_at.as_deref()),
+        Event::StageFailed { stage, message, declared_at, source_line } => {
+            failed(stage, message, declared_at.as_deref(), source_line.as_deref())
+        }
         Event::StageBlocked { stage, by } => of(stage, &format!("cannot run: it needs {}, which failed", by.name)),
         Event::StageInterrupted { stage, saved_at: Some(step) } => {
             of(stage, &format!("stopped after step {step}; the same command continues from there"))
@@ -81,10 +83,22 @@ fn said_line(stage: &StageRef, said: &StageEvent) -> Option<String> {
     }
 }
 
-fn failed(stage: &StageRef, message: &str, declared_at: Option<&str>) -> String {
+/// What went wrong, and below it the line that declared the stage.
+fn failed(stage: &StageRef, message: &str, declared_at: Option<&str>, source_line: Option<&str>) -> String {
     let place = declared_at.map(|place| format!(", declared at {place}")).unwrap_or_default();
     let message = message.replace('\n', "\n  ");
-    format!("error: {} `{}` failed{place}\n  {message}", stage.kind, stage.name)
+    let line = declared_at.zip(source_line).and_then(|(place, line)| marked(place, line)).unwrap_or_default();
+    format!("error: {} `{}` failed{place}\n{line}  {message}", stage.kind, stage.name)
+}
+
+/// The line with a mark below the column, as diagnostics show it.
+fn marked(place: &str, line: &str) -> Option<String> {
+    let mut parts = place.rsplit(':');
+    let (column, number) = (parts.next()?.parse::<usize>().ok()?, parts.next()?);
+    let margin = " ".repeat(number.len());
+    let before: String =
+        line.chars().take(column.saturating_sub(1)).map(|sign| if sign == '\t' { sign } else { ' ' }).collect();
+    Some(format!("  {number} │ {line}\n  {margin} · {before}╰── declared here\n"))
 }
 
 fn joined(first: String, rest: Vec<String>) -> String {

@@ -12,6 +12,7 @@ mod graph;
 mod inputs;
 mod journey;
 mod lsp;
+mod messages;
 mod program;
 mod spec;
 mod spec_coverage;

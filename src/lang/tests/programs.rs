@@ -188,7 +188,7 @@ fn no_text_makes_the_compiler_panic() {
             text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
         }
         let done = compiled(&[("main.srlm", &text)], &[]);
-        crate::diag::render::render(&done.diagnostics, &done.sources, false, 80);
+        crate::diag::render::render(&done.diagnostics, &done.sources, crate::diag::render::Look::Plain, 80);
     }
 }
 
@@ -277,7 +277,7 @@ fn modules_give_names_stages_and_suites() {
     let parts = "use std.arith\nsuite exam { arith: bench(arith.test) }\nlet warm = sft { data: arith.train }\n\
                  recipe twice(m: Model, n: Int, seed: Int = 0) -> Model = m |> repeat(warm with { seed: seed }, times: n)";
     let main = "use \"parts.srlm\" as p\nuse \"parts.srlm\".{warm, exam as_}\n";
-    assert_eq!(compiled(&[("main.srlm", main), ("parts.srlm", parts)], &[]).diagnostics[0].code, "E001");
+    assert_eq!(compiled(&[("main.srlm", main), ("parts.srlm", parts)], &[]).diagnostics[0].code, "E047");
     let main = "use \"parts.srlm\" as p\nuse \"parts.srlm\".{warm}\nlet m = std.models.tiny()\n\
                 pipeline a = m |> p.twice(2, seed: 1) |> warm |> evaluate(p.exam)\n\
                 pipeline b = m |> (p.twice(n: 2) with { seed: 1 }) |> p.warm |> evaluate({ ...p.exam })\n\

@@ -15,5 +15,7 @@ mod lsp;
 mod messages;
 mod program;
 mod spec;
+mod spec_coverage;
 mod spec_notes;
+mod stdlib;
 mod unbuilt;

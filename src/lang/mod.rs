@@ -43,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use value::NodeId;
 
 /// The longest text of one file, in bytes: what takes about a second to check, whatever stands in it.
-pub const MAX_FILE_BYTES: usize = 16 << 20;
+pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// The longest message, in characters: names and texts of a file may be of any length.
 const MAX_MESSAGE: usize = 1_000;
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.

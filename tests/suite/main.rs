@@ -5,5 +5,6 @@
 mod bad_input;
 mod docs;
 mod floors;
+mod hard_files;
 mod journey;
 mod program;

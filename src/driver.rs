@@ -3,12 +3,20 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod doc;
+pub mod format;
+pub mod graph;
+mod inputs;
+mod leaks;
+mod lock;
 mod node;
+mod pin;
 mod save;
 mod scores;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
+pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
 pub use save::{refuse_filled, save};
 pub use scores::scores;
@@ -19,7 +27,7 @@ use crate::diag::Diagnostic;
 use crate::exec::Summary;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
 use crate::exec::run::{Settings, World, run as execute};
-use crate::lang::program::Program;
+use crate::lang::program::{Program, Unbuilt};
 use crate::plan::{Graph, Plan, PlanError, Resolver};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
@@ -87,33 +95,73 @@ pub struct RunOptions {
     pub checkpoint_seconds: f64,
 }
 
-/// Reads and checks a file, with `params` as the command line gives them. No store is looked at.
+/// Reads and checks a file, with `params` as the command line gives them, and the files that it declares. No store is
+/// looked at, and no network is used.
 ///
 /// # Errors
-/// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it has errors.
+/// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it or a declared file has errors.
 pub fn check(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
-    let loader = DiskLoader::new(&home(file));
-    let entry = file.to_string_lossy();
-    loader.load(&entry).map_err(Failure::Input)?;
-    let compiled = crate::lang::compile(&entry, &loader, params, &stage::catalogue());
-    let (program, diagnostics, sources) = (compiled.program, compiled.diagnostics, compiled.sources);
-    Checked { program, diagnostics, sources }.without_errors()
+    let checked = held(compiled(file, params)?, file)?;
+    let contents = inputs::contents(&checked.program, &checked.sources);
+    checked.with(contents)
 }
 
-/// Checks a file and hashes its declared inputs.
+/// Checks a file and hashes its declared inputs. They are read only where the store lacks a dataset made of them.
 ///
 /// # Errors
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
 pub fn open(file: &Path, params: &[(String, String)], store: PathBuf) -> Result<Project, Failure> {
-    let mut checked = check(file, params)?;
-    match Graph::build(&checked.program, &DiskFiles) {
-        Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
+    open_compiled(compiled(file, params)?, file, store)
+}
+
+/// As [`open`], of a file that was compiled without errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Project, Failure> {
+    let mut checked = held(checked, file)?;
+    let graph = match Graph::build(&checked.program, &DiskFiles) {
+        Ok(graph) => graph,
         Err(diagnostics) => {
             checked.diagnostics.extend(diagnostics);
-            Err(Failure::File(Box::new(checked)))
+            return Err(Failure::File(Box::new(checked)));
+        }
+    };
+    let store = Store::open(store)?;
+    if lacks_inputs(&graph, &store)? {
+        let contents = inputs::contents(&checked.program, &checked.sources);
+        checked = checked.with(contents)?;
+    }
+    Ok(Project { checked, graph, store })
+}
+
+/// A file without errors, as far as it can be judged by itself.
+fn compiled(file: &Path, params: &[(String, String)]) -> Result<Checked, Failure> {
+    let loader = DiskLoader::new(&home(file));
+    let entry = file.to_string_lossy();
+    loader.load(&entry).map_err(Failure::Input)?;
+    let compiled = crate::lang::compile(&entry, &loader, params, &stage::catalogue());
+    let (program, diagnostics, sources) = (compiled.program, compiled.diagnostics, compiled.sources);
+    Checked { program, diagnostics, sources }.with(Vec::new())
+}
+
+/// A file whose sources are held to their bytes and whose paths lead to what its stages read.
+fn held(mut checked: Checked, file: &Path) -> Result<Checked, Failure> {
+    let mut found = pin::pin(&mut checked.program, &home(file));
+    found.extend(inputs::places(&checked.program, &checked.sources));
+    found.extend(inputs::tokenizers(&checked.program));
+    checked.with(found)
+}
+
+/// Whether the store lacks the result of a stage that reads a file of the user's.
+fn lacks_inputs(graph: &Graph, store: &Store) -> Result<bool, Failure> {
+    for node in graph.nodes().filter(|node| inputs::reads_files(&node.kind)) {
+        if store.lookup(&node.key)?.found().is_none() {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 /// What `run` would do for the targets of these names, or for all.
@@ -128,6 +176,7 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 /// events in the store.
 ///
 /// # Errors
+/// [`Failure::File`] where a stage that would run needs what this version cannot run: then nothing starts.
 /// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
 pub fn run(
     project: &Project,
@@ -136,6 +185,7 @@ pub fn run(
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
+    refuse_unbuilt(project, plan)?;
     let run = run_id();
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages {
@@ -158,6 +208,17 @@ pub fn run(
     Ok(execute(&world, &mut executor, &settings)?)
 }
 
+/// Refuses a plan with a stage to run that this version cannot run.
+fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
+    let runs = |node: usize| plan.step(node).is_some_and(|step| step.status.runs());
+    let program = &project.checked.program;
+    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
+    let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.dedup();
+    let sources = project.checked.sources.clone();
+    Checked { program: Program::default(), diagnostics: Vec::new(), sources }.with(diagnostics).map(drop)
+}
+
 /// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.
 pub fn store_root(asked: Option<&Path>, file: Option<&Path>) -> PathBuf {
     let from_environment = || std::env::var_os("SRLM_STORE").filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -172,13 +233,17 @@ impl Project {
 }
 
 impl Checked {
-    fn without_errors(self) -> Result<Checked, Failure> {
+    /// With further findings, in the order of their places; a failure where there is an error among all.
+    fn with(mut self, found: Vec<Diagnostic>) -> Result<Checked, Failure> {
+        self.diagnostics.extend(found);
+        let place = |found: &Diagnostic| found.span().map(|span| (span.source, span.start, span.end));
+        self.diagnostics.sort_by_key(|found| (place(found), found.code));
         if self.diagnostics.iter().any(Diagnostic::is_error) { Err(Failure::File(Box::new(self))) } else { Ok(self) }
     }
 }
 
 /// The project's folder: the file's own, or the one above where that is called `pipelines`.
-fn home(file: &Path) -> PathBuf {
+pub fn home(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let folder = file.parent().unwrap_or(&file);
     let above = folder.parent().filter(|_| folder.ends_with("pipelines"));

@@ -12,8 +12,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Errors
 /// Whatever the file system says, with the path in the message.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, None)
+}
+
+/// Writes `bytes` in the place of a file that exists, as [`write_atomic`] does. Its permissions stay, a link to it stays
+/// a link, and one that may not be written to is left alone.
+///
+/// # Errors
+/// Whatever the file system says, with the path in the message.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let real = path.canonicalize().map_err(|error| at(path, error))?;
+    let permissions = fs::metadata(&real).map_err(|error| at(path, error))?.permissions();
+    if permissions.readonly() {
+        return Err(at(path, io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only")));
+    }
+    write_with(&real, bytes, Some(permissions))
+}
+
+fn write_with(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
     let aside = aside(path);
-    let written = write_synced(&aside, bytes).and_then(|()| fs::rename(&aside, path));
+    let permit = || permissions.map_or(Ok(()), |permissions| fs::set_permissions(&aside, permissions));
+    let written = write_synced(&aside, bytes).and_then(|()| permit()).and_then(|()| fs::rename(&aside, path));
     if written.is_err() {
         // The first error is the one to report; a leftover temporary file is never read.
         let _ = fs::remove_file(&aside);

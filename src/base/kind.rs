@@ -17,6 +17,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind that a text names in lower case.
+    pub fn named(text: &str) -> Option<Kind> {
+        [Kind::Model, Kind::Dataset, Kind::Scores, Kind::Teacher]
+            .into_iter()
+            .find(|kind| kind.name().to_lowercase() == text)
+    }
+
     /// The name the language uses.
     pub fn name(self) -> &'static str {
         match self {

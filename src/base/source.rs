@@ -92,6 +92,11 @@ impl SourceMap {
         &self.files[id.0 as usize]
     }
 
+    /// Every text, in the order of the ids.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
     /// The characters a span covers.
     pub fn text(&self, span: Span) -> &str {
         &self.file(span.source).text[span.start as usize..span.end as usize]

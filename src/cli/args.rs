@@ -1,5 +1,6 @@
 //! The command line as types.
 
+use crate::driver::graph::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed; 2 the command line or a file is wrong; \
+const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed, or `fmt --check` found work; 2 the command line or a file is wrong; \
                           3 the store or the machine is at fault; 130 interrupted, the same command continues.";
 
 /// Settings of every command.
@@ -74,12 +75,27 @@ pub enum Command {
         /// A pipeline, a stage, the label of a cell, or the start of a key
         node: String,
     },
-    /// Check a file without looking at the store
+    /// Check a file and the files it reads, without looking at the store
     Check {
         /// The file.
         #[command(flatten)]
         program: Program,
     },
+    /// Write files in the one style of the language
+    Fmt(Fmt),
+    /// Hold what a file takes from the Hub to commits and digests, in srlm.lock beside the project
+    Lock {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// Take over what the Hub has now, for sources in the lock too
+        #[arg(long)]
+        update: bool,
+    },
+    /// Explain a stage, a field, an item of the library or a word of the language, or document a file
+    Doc(Doc),
+    /// Draw the stages of a file: stages that differ only along the axes of a sweep are one box
+    Graph(Graph),
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
         /// The file.
@@ -109,6 +125,12 @@ pub enum Command {
     },
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
+    /// Serve an editor over standard input and output: diagnostics, hover, completion, rename and more
+    Lsp {
+        /// What editors pass by habit; there is no other way to talk
+        #[arg(long, hide = true)]
+        stdio: bool,
+    },
     /// Run one stage: what `run` starts, not for people
     #[command(hide = true)]
     Worker,
@@ -132,6 +154,51 @@ pub struct Run {
     /// Seconds between two saved training states
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub checkpoint_every: f64,
+}
+
+/// `srlm fmt`
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Files, or folders with `.srlm` files; without any, or as `-`, standard input goes to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write nothing; list the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Write nothing; show what would change
+    #[arg(long)]
+    pub diff: bool,
+}
+
+/// `srlm doc`
+#[derive(Debug, Args)]
+pub struct Doc {
+    /// `sft`, `grpo.epsilon`, `std.models.tiny`, `sweep`, …; `stages` and `std` for all; FILE.srlm for a file of yours
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write Markdown
+    #[arg(long)]
+    pub markdown: bool,
+    /// Write to this file
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// `srlm graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The file.
+    #[command(flatten)]
+    pub program: Program,
+    /// How it is written [default: as the name of the output file says, else dot]
+    #[arg(long, value_name = "FORMAT", value_parser = graph_format)]
+    pub format: Option<Format>,
+    /// Every stage in a box of its own
+    #[arg(long)]
+    pub expand: bool,
+    /// Write to this file
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
 }
 
 /// `srlm store …`
@@ -188,6 +255,16 @@ fn param(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().to_string(), value.trim().to_string()))
         }
         _ => Err("NAME=EXPR is expected, such as seeds=[1,2]".into()),
+    }
+}
+
+fn graph_format(text: &str) -> Result<Format, String> {
+    match text {
+        "dot" => Ok(Format::Dot),
+        "mermaid" => Ok(Format::Mermaid),
+        "svg" => Ok(Format::Svg),
+        "json" => Ok(Format::Json),
+        _ => Err("dot, mermaid, svg or json is expected".into()),
     }
 }
 

@@ -3,9 +3,14 @@
 mod args;
 mod check;
 mod compare;
+mod doc;
 mod exit;
 mod failure;
+mod fmt;
+mod graph;
 mod init_model;
+mod lock;
+mod lsp;
 mod output;
 mod plan;
 mod run;
@@ -40,11 +45,16 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
+        Command::Lock { program, update } => lock::lock(program, *update, output),
         Command::Check { program } => check::check(program, output),
+        Command::Fmt(args) => fmt::fmt(args, output),
+        Command::Doc(args) => doc::doc(args, output),
+        Command::Graph(args) => graph::graph(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),
         Command::InitModel(args) => init_model::init_model(args, output),
+        Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),
     };
     match ended.unwrap_or_else(|failure| failure::report(failure, output)) {

@@ -1,11 +1,14 @@
 //! The only file that prints: results to standard output, everything else to standard error.
 
 use crate::base::event::Sink;
+use crate::base::fs::write_atomic;
+use crate::driver::Failure;
 use crate::report::jsonl::JsonLines;
 use crate::report::lines::Lines;
 use crate::report::terminal::Terminal;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Standard output is one for the process, and so is what became of it.
@@ -18,13 +21,14 @@ pub struct Output {
     pub json: bool,
     /// Colours and bold text on standard error.
     pub colour: bool,
+    plain: bool,
 }
 
 impl Output {
     /// Colours only where a person looks on, and neither `--no-color` nor `$NO_COLOR` asks for none.
     pub fn new(json: bool, no_colour: bool) -> Self {
         let unwanted = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Output { json, colour: !unwanted && stderr().is_terminal() }
+        Output { json, colour: !unwanted && stderr().is_terminal(), plain: unwanted }
     }
 
     /// Writes a result as it is. A reader that has gone away (`| head`) is no error; a full disk is.
@@ -41,6 +45,17 @@ impl Output {
     /// Whether a result could not be written: the command has failed then, whatever it did.
     pub fn result_lost() -> bool {
         RESULT_LOST.load(Ordering::Relaxed)
+    }
+
+    /// Writes a result as it is, to a file where one is named.
+    pub fn result_to(&self, file: Option<&Path>, text: &str) -> Result<(), Failure> {
+        match file {
+            Some(path) => write_atomic(path, text.as_bytes()).map_err(|error| Failure::Machine(error.to_string())),
+            None => {
+                self.result(text);
+                Ok(())
+            }
+        }
     }
 
     /// Writes a result as one line of JSON.
@@ -61,7 +76,12 @@ impl Output {
         self.say(&format!("{label}: {message}"));
     }
 
-    /// Columns that a text on standard error may have.
+    /// Whether names in a result may be bold: a person looks on, and nobody asked for plain text.
+    pub fn bold_results(&self) -> bool {
+        !self.plain && stdout().is_terminal()
+    }
+
+    /// Columns that a text may have.
     pub fn width(&self) -> usize {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         columns.unwrap_or(100).clamp(40, 120)

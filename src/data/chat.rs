@@ -67,7 +67,7 @@ fn failed(error: &Error) -> DataError {
 }
 
 /// The settings of transformers' `_compile_jinja_template`.
-fn environment() -> Result<Environment<'static>, Error> {
+pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     let mut syntax = SyntaxConfig::builder();
     syntax.trim_blocks(true).lstrip_blocks(true);

@@ -102,7 +102,7 @@ fn the_real_tokenizer_trains_on_gsm8k_solutions_to_the_end_of_turn() {
     let tokenizer = Tokenizer::from_folder(&shared.join("qwen2_5-tokenizer")).unwrap();
     tokenizer.check_fits(151_936).unwrap();
     let rows =
-        crate::data::read::read_file(&shared.join("gsm8k/test.jsonl"), crate::data::read::Format::Gsm8k).unwrap();
+        crate::data::read::read_file(&shared.join("gsm8k/test.jsonl"), &crate::data::format::Format::Gsm8k).unwrap();
     for row in &rows[..100] {
         let example = encode_example(&tokenizer, row, LossOn::Completion).unwrap();
         assert_eq!(trained(&tokenizer, &example), format!("{}<|im_end|>", row.completion.as_deref().unwrap()));

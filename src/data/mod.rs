@@ -1,13 +1,20 @@
 //! Floor 2: rows, tokenizers, chat templates, and the order and packing in which examples reach a trainer.
 
 pub mod arith;
+pub mod boxed;
 pub mod chat;
 pub mod encode;
+pub mod format;
+pub mod mix;
 pub mod order;
+pub mod overlap;
 pub mod pack;
+mod parquet;
 pub mod prepare;
 pub mod read;
 pub mod row;
+pub mod subset;
+pub mod template;
 pub mod tokenizer;
 pub mod train_tokenizer;
 
@@ -31,6 +38,20 @@ pub enum DataError {
         /// What should, as a clause: "the `gsm8k` format needs …".
         expected: String,
     },
+    /// A file whose first row is none of the format asked for.
+    #[error("{file}:{line}: found {found}, but {expected}{}", fitting(.fits))]
+    WrongFormat {
+        /// The file, as it was named.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: String,
+        /// The formats that can read the row.
+        fits: Vec<&'static str>,
+    },
     /// A file without a single row.
     #[error("{file}: the file holds no row: give a file with at least one")]
     Empty {
@@ -40,12 +61,16 @@ pub enum DataError {
     /// A tokenizer that is missing, broken or does not fit its model.
     #[error("{0}")]
     Tokenizer(String),
-    /// A chat template that is missing or fails.
+    /// A template that is missing or fails.
     #[error("{0}")]
     Template(String),
     /// Rows that cannot be made into examples.
     #[error("{0}")]
     Rows(String),
+}
+
+fn fitting(formats: &[&str]) -> String {
+    if formats.is_empty() { String::new() } else { format!("; the row fits {}", formats.join(", ")) }
 }
 
 /// Reads a whole text file, its name in the error.

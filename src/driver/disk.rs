@@ -136,7 +136,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// Says that nothing is at `path`, and what is there under a similar name.
-fn missing(path: &Path) -> String {
+pub(super) fn missing(path: &Path) -> String {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(entries) = fs::read_dir(parent) else {
         return format!("there is no {}: the folder {} does not exist", path.display(), parent.display());

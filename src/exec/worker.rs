@@ -40,6 +40,7 @@ pub fn run(mut input: impl BufRead + Send + 'static, output: impl Write + Send, 
 fn run_job(job: &Job, output: &Mutex<impl Write + Send>, stop: &AtomicBool) -> Result<Metrics, StageError> {
     let stage = stage::find(&job.kind)
         .ok_or_else(|| StageError::machine(format!("this build of srlm has no stage kind `{}`", job.kind)))?;
+    stage::refuse_unbuilt(&job.kind, &job.args)?;
     let _turn = wait_for_orphan(job);
     let say = |said: StageEvent| send(output, &Message::Said { said });
     let context = job.context(&say, stop);

@@ -2,10 +2,11 @@
 
 use super::arguments::{Arguments, Entry};
 use super::ast::*;
-use super::datum::{Configured, Datum, Fields, Function, Partial, Written};
+use super::datum::{Configured, Datum, Fields, Function, Partial, Written, kind_type};
 use super::eval::{Evaluator, Frame};
 use super::nearest::nearest;
 use super::recipes::recipe;
+use super::stages::shape;
 use super::types::Type;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
@@ -123,6 +124,9 @@ impl Evaluator<'_> {
             let written = self.check_entry(signature.kind, field, copy(entry));
             changed.fields.retain(|other| other.name != written.name);
             changed.fields.push(written);
+        }
+        if let Some((from, to)) = shape(signature, &changed.fields) {
+            (changed.from, changed.to) = (from.unwrap_or(Type::None), kind_type(to));
         }
         changed
     }

@@ -28,6 +28,7 @@ pub(super) fn coerce(value: &Datum, wanted: &Type, dir: &str) -> Option<Datum> {
         }
         (Datum::Record(fields), Type::Suite) => is_suite(fields).then(|| value.clone()),
         (Datum::Record(fields), Type::Record(wanted)) => record(fields, wanted, dir),
+        (Datum::Record(fields), Type::Map(item)) => map(fields, item, dir),
         (Datum::Module(_) | Datum::Std, _) => None,
         _ => value.ty().fits(wanted).then(|| value.clone()),
     }
@@ -45,6 +46,11 @@ fn path(text: &str, dir: &str) -> Datum {
 
 fn is_suite(fields: &Fields) -> bool {
     !fields.is_empty() && fields.iter().all(|(_, value)| value.ty().fits(&Type::Bench))
+}
+
+fn map(fields: &Fields, item: &Type, dir: &str) -> Option<Datum> {
+    let converted = fields.iter().map(|(name, value)| Some((name.clone(), coerce(value, item, dir)?)));
+    Some(Datum::record(converted.collect::<Option<_>>()?))
 }
 
 fn record(fields: &Fields, wanted: &[(String, Type)], dir: &str) -> Option<Datum> {
@@ -98,7 +104,8 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
     }
 }
 
-fn texts_of(ty: &Type) -> Vec<String> {
+/// The texts that a type allows by name.
+pub(super) fn texts_of(ty: &Type) -> Vec<String> {
     match ty {
         Type::Strings(texts) => texts.clone(),
         Type::OneOf(options) => options.iter().flat_map(texts_of).collect(),
@@ -107,7 +114,8 @@ fn texts_of(ty: &Type) -> Vec<String> {
     }
 }
 
-fn dimensions_of(ty: &Type) -> Vec<Dimension> {
+/// The dimensions of the quantities that a type allows.
+pub(super) fn dimensions_of(ty: &Type) -> Vec<Dimension> {
     match ty {
         Type::Quantity(dimension) => vec![*dimension],
         Type::OneOf(options) => options.iter().flat_map(dimensions_of).collect(),
@@ -120,7 +128,8 @@ fn unit_list(dimensions: &[Dimension]) -> String {
     dimensions.iter().flat_map(|&dimension| units::of(dimension)).collect::<Vec<_>>().join(" ")
 }
 
-const TYPE_NAMES: &[(&str, Type)] = &[
+/// The types that a program can name.
+pub(super) const TYPE_NAMES: &[(&str, Type)] = &[
     ("Int", Type::Int),
     ("Float", Type::Float),
     ("Bool", Type::Bool),
@@ -142,6 +151,12 @@ const TYPE_NAMES: &[(&str, Type)] = &[
     ("Suite", Type::Suite),
     ("Scores", Type::Scores),
 ];
+
+/// The names of all types.
+#[cfg(test)]
+pub(super) fn type_names() -> impl Iterator<Item = &'static str> {
+    TYPE_NAMES.iter().map(|&(name, _)| name)
+}
 
 /// The type that is written; `Unknown` with a diagnostic where there is none of that name.
 pub(super) fn written_type(ty: &TypeExpr, diagnostics: &mut Vec<Diagnostic>) -> Type {
@@ -191,14 +206,19 @@ pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
 /// A limit beyond this is none.
 const UNLIMITED: f64 = 1e300;
 
-/// A number of the value is outside of `low..=high`.
-pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {
+/// `between 0 and 1`, `at least 1` or `at most 5`: the numbers that a field takes, in base units.
+pub(super) fn limits((low, high): (f64, f64)) -> String {
     let is_limit = |number: f64| number.abs() < UNLIMITED;
-    let limits = match (is_limit(low), is_limit(high)) {
+    match (is_limit(low), is_limit(high)) {
         (true, true) => format!("between {low} and {high}"),
         (true, false) => format!("at least {low}"),
         _ => format!("at most {high}"),
-    };
+    }
+}
+
+/// A number of the value is outside of `range`.
+pub(super) fn out_of_range(name: &str, value: &Datum, range: (f64, f64), span: Span) -> Diagnostic {
+    let limits = limits(range);
     let message = format!("`{name}` must be {limits}, not {}", value.show());
     Diagnostic::error(codes::OUT_OF_RANGE, message, span, format!("must be {limits}"))
 }

@@ -239,7 +239,7 @@ impl Datum {
     pub fn ty(&self) -> Type {
         match self {
             Datum::Plain(value) => plain_type(value),
-            Datum::List(items) => Type::List(Box::new(items.first().map_or(Type::Unknown, Datum::ty))),
+            Datum::List(items) => Type::List(Box::new(item_type(items))),
             Datum::Record(fields) => record_type(fields),
             Datum::Variant(variant) if variant.0 == "bench" => Type::Bench,
             Datum::Variant(variant) => Type::Variant(variant.0.clone()),
@@ -309,6 +309,14 @@ fn fold_fields(fields: &Fields) -> Option<Vec<(String, Value)>> {
 
 fn show_fields(fields: &Fields) -> String {
     fields.iter().map(|(name, value)| format!("{name}: {}", value.show())).collect::<Vec<_>>().join(", ")
+}
+
+/// The type that all items of a list have; that of the first where they differ, which was reported.
+fn item_type(items: &[Datum]) -> Type {
+    let Some((first, rest)) = items.split_first() else {
+        return Type::Unknown;
+    };
+    rest.iter().fold(first.ty(), |ty, item| ty.common(&item.ty()).unwrap_or(ty))
 }
 
 fn record_type(fields: &Fields) -> Type {

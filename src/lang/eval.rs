@@ -4,8 +4,10 @@ use super::ast::*;
 use super::check::{coerce, mismatch, written_type};
 use super::datum::{Datum, Function};
 use super::graph::Graph;
+use super::index::Recorder;
 use super::nearest::nearest;
 use super::operators::{self, Fault};
+use super::program::Unbuilt;
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
 use super::scan::MAX_FOUND;
 use super::signature::Catalogue;
@@ -42,8 +44,12 @@ pub(super) struct Evaluator<'a> {
     pub overrides: BTreeMap<String, Override>,
     pub graph: Graph,
     pub diagnostics: Vec<Diagnostic>,
+    /// What this version cannot run, wanted or not.
+    pub unbuilt: Vec<Unbuilt>,
     /// The recipe calls under way, outermost first.
     pub sites: Vec<Span>,
+    /// Keeps what expressions come to, where someone asks for it.
+    pub recorder: Option<Box<Recorder>>,
     /// The values of the items of each module, as far as they are evaluated.
     values: Vec<Vec<Option<Datum>>>,
     reported: HashSet<(&'static str, Span)>,
@@ -94,7 +100,9 @@ impl<'a> Evaluator<'a> {
             overrides: BTreeMap::new(),
             graph: Graph::default(),
             diagnostics: Vec::new(),
+            unbuilt: Vec::new(),
             sites: Vec::new(),
+            recorder: None,
             values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
             reported: HashSet::new(),
             by_source: modules.iter().enumerate().map(|(at, module)| (module.source, ModuleId(at))).collect(),
@@ -110,9 +118,7 @@ impl<'a> Evaluator<'a> {
         if !fresh || self.diagnostics.len() > MAX_FOUND {
             return Datum::UNKNOWN;
         }
-        let inside_std = diagnostic.span().is_some_and(|span| self.in_std(span));
-        let own = self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
-        if let (true, Some(site)) = (inside_std, own) {
+        if let Some(site) = diagnostic.span().and_then(|span| self.own_site(span)) {
             // The call is the user's, the library is not.
             diagnostic.labels.insert(0, Label { span: site, text: "by way of this call".to_string() });
         } else {
@@ -124,7 +130,14 @@ impl<'a> Evaluator<'a> {
         Datum::UNKNOWN
     }
 
-    fn in_std(&self, span: Span) -> bool {
+    /// The user's call that leads to a place in the standard library.
+    pub fn own_site(&self, span: Span) -> Option<Span> {
+        let own = || self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
+        if self.in_std(span) { own() } else { None }
+    }
+
+    /// Whether a place is in the standard library.
+    pub fn in_std(&self, span: Span) -> bool {
         self.by_source.get(&span.source).is_some_and(|id| self.modules[id.0].is_std)
     }
 
@@ -227,6 +240,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if let Some(found) = self.names_no_value(frame.module, name, span).filter(|_| frame.find(name).is_none()) {
+            return self.report(found);
+        }
         if let Some(value) = self.own_name(name, frame) {
             return value;
         }
@@ -238,6 +254,22 @@ impl<'a> Evaluator<'a> {
             }
             _ => self.catalogue_name(name, span).unwrap_or_else(|| self.unknown_name(name, span, frame)),
         }
+    }
+
+    /// A name of a module that stands for a compare or a profile, which no expression can use.
+    fn names_no_value(&self, module: ModuleId, name: &str, span: Span) -> Option<Diagnostic> {
+        let module = self.module(module);
+        let item = match module.names.get(name)? {
+            Definition::Item(index) => module.file.items.get(*index)?,
+            Definition::Imported(id, name) => return self.names_no_value(*id, name, span),
+            _ => return None,
+        };
+        if !matches!(item.kind, ItemKind::Compare(..) | ItemKind::Profile(..)) {
+            return None;
+        }
+        let message = format!("`{name}` is a {}, which is no value", item.keyword());
+        let found = Diagnostic::error(codes::TYPE_MISMATCH, message, span, "cannot be used in an expression");
+        Some(found.label(item.name()?.span, "declared here"))
     }
 
     /// Reports a name that nothing defines.
@@ -276,6 +308,14 @@ impl<'a> Evaluator<'a> {
 
     /// The value of an expression; `UNKNOWN` where it has an error, which is reported.
     pub fn expr(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
+        let value = self.evaluate(expr, frame);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(expr.span, &value, !self.sites.is_empty());
+        }
+        value
+    }
+
+    fn evaluate(&mut self, expr: &Expr, frame: &mut Frame) -> Datum {
         self.steps += 1;
         if self.steps > MAX_STEPS {
             return self.too_large(expr.span, "evaluating it takes more than 5,000,000 steps");
@@ -365,11 +405,12 @@ impl<'a> Evaluator<'a> {
         if !values.iter().all(|value| self.holds(value, span)) {
             return Datum::UNKNOWN;
         }
-        let first = values.first().map_or(Type::Unknown, Datum::ty);
+        let mut first = values.first().map_or(Type::Unknown, Datum::ty);
         for (value, item) in values.iter().zip(items) {
-            let (ty, numbers) = (value.ty(), [Type::Int, Type::Float]);
-            let mixed = numbers.contains(&ty) && numbers.contains(&first);
-            if !(mixed || alike(&ty, &first)) {
+            let ty = value.ty();
+            if let Some(common) = first.common(&ty) {
+                first = common;
+            } else {
                 let message = format!("a list holds one type: first {first}, then {ty}");
                 let found = Diagnostic::error(
                     codes::TYPE_MISMATCH,
@@ -520,6 +561,9 @@ impl<'a> Evaluator<'a> {
 
     fn module_member(&mut self, id: ModuleId, member: &Ident) -> Datum {
         let module = self.module(id);
+        if let Some(found) = self.names_no_value(id, &member.name, member.span) {
+            return self.report(found);
+        }
         match module.names.get(&member.name) {
             Some(definition) if member.name != "std" => self.definition(definition, id),
             _ => self.report(not_in_module(&module, member)),

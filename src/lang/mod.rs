@@ -1,10 +1,17 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod format;
+pub mod index;
+pub mod outline;
 pub mod program;
 pub mod signature;
+pub mod tokens;
 pub mod types;
 pub mod value;
+pub mod values;
+pub mod vocabulary;
+pub mod words;
 
 mod apply;
 mod arguments;
@@ -16,7 +23,9 @@ mod eval;
 mod graph;
 mod identity;
 mod items;
+mod literal;
 mod mistakes;
+mod names;
 pub mod nearest;
 mod operators;
 mod parse;
@@ -35,8 +44,9 @@ mod units;
 use crate::base::source::{Loader, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use eval::{Evaluator, Override};
+use index::{Analysis, Index, Recorder};
 use items::Wanted;
-use program::Program;
+use program::{Program, Unbuilt};
 use resolve::{ModuleId, Resolved};
 use signature::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,19 +83,41 @@ impl Compilation {
 /// Compiles the file `entry`. `params` are what `-p name=expr` sets; `catalogue` names the stage kinds, rewards and
 /// variants there are. Never fails: what is wrong is in the diagnostics.
 pub fn compile(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
-    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue)).unwrap_or_else(|| no_thread(entry))
+    compiled(entry, loader, params, catalogue, false).compilation
 }
 
-fn compile_here(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Compilation {
+/// Compiles the file `entry` as [`compile`] does, and keeps what its names mean and what its expressions came to.
+pub fn analyse(entry: &str, loader: &dyn Loader, params: &[(String, String)], catalogue: &Catalogue) -> Analysis {
+    compiled(entry, loader, params, catalogue, true)
+}
+
+fn compiled(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
+    on_a_deep_stack(|| compile_here(entry, loader, params, catalogue, recorded))
+        .unwrap_or_else(|| Analysis { compilation: no_thread(entry), index: Index::default() })
+}
+
+fn compile_here(
+    entry: &str,
+    loader: &dyn Loader,
+    params: &[(String, String)],
+    catalogue: &Catalogue,
+    recorded: bool,
+) -> Analysis {
     let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
-    let mut program = Program::default();
+    let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
         let overrides = read_overrides(params, &mut sources, &mut diagnostics);
-        let (done, found) = evaluate(entry, &modules, overrides, catalogue);
-        program = done;
+        let (done, found, seen) = evaluate(entry, &modules, overrides, catalogue, recorded);
+        (program, index) = (done, seen);
         diagnostics.extend(found);
     }
-    Compilation { program, diagnostics: arranged(diagnostics), sources }
+    Analysis { compilation: Compilation { program, diagnostics: arranged(diagnostics), sources }, index }
 }
 
 /// Parses what the command line sets; each value is a source of its own, shown as `-p`.
@@ -110,16 +142,26 @@ fn evaluate(
     modules: &[std::sync::Arc<resolve::Module>],
     overrides: BTreeMap<String, Override>,
     catalogue: &Catalogue,
-) -> (Program, Vec<Diagnostic>) {
+    recorded: bool,
+) -> (Program, Vec<Diagnostic>, Index) {
     let mut evaluator = Evaluator::new(catalogue, modules, entry);
     evaluator.overrides = overrides;
+    evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
-    let Evaluator { graph, diagnostics, .. } = evaluator;
-    (assemble(graph, wanted), diagnostics)
+    if recorded {
+        evaluator.survey();
+    }
+    let noted = std::mem::take(&mut evaluator.unbuilt);
+    let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
+    let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
+    diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));
+    let recorder = evaluator.recorder.take();
+    let index = recorder.map_or_else(Index::default, |recorder| index::build(&recorder, modules, catalogue));
+    (program, diagnostics, index)
 }
 
 /// Drops the stages that nothing wants and numbers the others anew.
-fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
+fn assemble(graph: graph::Graph, wanted: Wanted, noted: Vec<Unbuilt>) -> Program {
     let Wanted { mut pipelines, mut sweeps, compares, profiles } = wanted;
     let cells = sweeps.iter().flat_map(|sweep| sweep.cells.iter().map(|cell| cell.target));
     let targets: Vec<NodeId> = pipelines.iter().map(|pipeline| pipeline.target).chain(cells).collect();
@@ -127,7 +169,9 @@ fn assemble(graph: graph::Graph, wanted: Wanted) -> Program {
     pipelines.iter_mut().for_each(|pipeline| pipeline.target = renumbered[&pipeline.target]);
     let cells = sweeps.iter_mut().flat_map(|sweep| &mut sweep.cells);
     cells.for_each(|cell| cell.target = renumbered[&cell.target]);
-    Program { calls, pipelines, sweeps, compares, profiles }
+    let kept = |found: Unbuilt| Some(Unbuilt { node: *renumbered.get(&found.node)?, ..found });
+    let unbuilt = noted.into_iter().filter_map(kept).collect();
+    Program { calls, pipelines, sweeps, compares, profiles, unbuilt }
 }
 
 fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {

@@ -225,6 +225,11 @@ fn equal(left: &Datum, right: &Datum) -> Result<bool, Fault> {
             let pairs = left.iter().zip(right.iter()).map(|(left, right)| equal(left, right));
             Ok(pairs.collect::<Result<Vec<_>, _>>()?.iter().all(|same| *same) && left.len() == right.len())
         }
+        (Datum::Record(left), Datum::Record(right)) => {
+            let other = |name: &String| right.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+            let pairs = left.iter().map(|(name, value)| other(name).map_or(Ok(false), |other| equal(value, other)));
+            Ok(pairs.collect::<Result<Vec<_>, _>>()?.iter().all(|same| *same) && left.len() == right.len())
+        }
         _ if left.ty().fits(&right.ty()) || right.ty().fits(&left.ty()) => {
             left.fold().zip(right.fold()).map(|(left, right)| left == right).ok_or(Fault::Types)
         }

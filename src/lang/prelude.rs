@@ -16,8 +16,6 @@ pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
         "True" => "write `true`",
         "False" => "write `false`",
         "None" | "null" | "nil" | "undefined" => "write `none`",
-        "hf" => "not there yet: download the model, and write `local(\"folder\")`",
-        "hf_dataset" | "parquet" => "not there yet: save the rows as JSON lines, and write `jsonl(\"file\")`",
         "api" => "not there yet: a teacher is a model, such as `local(\"folder\")`",
         "lora" | "merge" => "adapters are not there yet: training changes all weights",
         "jsd" => "not there yet: write `kl()` or `text()`",

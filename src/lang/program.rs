@@ -3,6 +3,7 @@
 use super::value::{NodeId, Value};
 use crate::base::kind::Kind;
 use crate::base::source::Span;
+use crate::diag::{Diagnostic, codes};
 
 /// A stage with all its arguments, hash-consed: equal calls are one.
 #[derive(Clone, Debug)]
@@ -94,6 +95,42 @@ pub struct Profile {
     pub span: Span,
 }
 
+/// Something in a stage that this version checks and plans, but cannot run.
+#[derive(Clone, Debug)]
+pub struct Unbuilt {
+    /// The stage.
+    pub node: NodeId,
+    /// What it is.
+    pub what: &'static str,
+    /// Where it is written.
+    pub span: Span,
+    /// The user's call that leads there, where the place itself is in the standard library.
+    pub by_way_of: Option<Span>,
+}
+
+impl Unbuilt {
+    /// The warning; none where nothing of the user's leads to the place.
+    pub fn warning(&self, in_std: impl Fn(Span) -> bool) -> Option<Diagnostic> {
+        let message = format!("this version checks and plans {}, but cannot run it yet", self.what);
+        let span = self.by_way_of.unwrap_or(self.span);
+        let found = Diagnostic::warning(codes::CANNOT_RUN_YET, message, span, "`srlm run` will refuse this");
+        (!in_std(span)).then_some(found)
+    }
+
+    /// The error of a run that needs it.
+    pub fn error(&self) -> Diagnostic {
+        let message = format!("this version cannot run {} yet", self.what);
+        let help = "run other targets, or leave it out; `srlm check` and `srlm plan` work with it";
+        match self.by_way_of {
+            Some(call) => {
+                Diagnostic::error(codes::NOT_BUILT, message, call, "by way of this call").label(self.span, "here")
+            }
+            None => Diagnostic::error(codes::NOT_BUILT, message, self.span, "not built yet"),
+        }
+        .help(help)
+    }
+}
+
 /// A whole file, evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
@@ -107,6 +144,8 @@ pub struct Program {
     pub compares: Vec<Compare>,
     /// In the order of the file.
     pub profiles: Vec<Profile>,
+    /// In the order of the calls.
+    pub unbuilt: Vec<Unbuilt>,
 }
 
 impl Program {

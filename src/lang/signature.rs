@@ -3,6 +3,7 @@
 use super::types::Type;
 use super::value::Value;
 use crate::base::kind::Kind;
+use serde_json::Value as Json;
 
 /// One field of a stage kind, a reward or a variant, declared once for the checker, the docs and the key.
 #[derive(Clone, Debug)]
@@ -25,6 +26,11 @@ pub struct Field {
     pub unbuilt: Option<&'static str>,
 }
 
+/// A stage kind with a field of this name takes from `|>` what the field says; it is a value itself where that is none.
+pub const TAKES: &str = "takes";
+/// A stage kind with a field of this name makes what the field says.
+pub const MAKES: &str = "makes";
+
 /// A stage kind, as the language sees it.
 #[derive(Clone, Debug)]
 pub struct Signature {
@@ -34,9 +40,9 @@ pub struct Signature {
     pub version: u32,
     /// What it does, in a sentence.
     pub doc: &'static str,
-    /// The role and type of what `|>` hands in; a source of values has none.
+    /// The role and type of what `|>` hands in; a source of values has none. See also [`TAKES`].
     pub piped: Option<(&'static str, Type)>,
-    /// What it makes. Its role in the record is the kind's name in lower case.
+    /// What it makes. Its role in the record is the kind's name in lower case. See also [`MAKES`].
     pub output: Kind,
     /// Its fields, in the order the docs show them.
     pub fields: Vec<Field>,
@@ -44,6 +50,13 @@ pub struct Signature {
     pub positional: Option<&'static str>,
     /// What this version cannot run yet; the stage is checked and planned all the same.
     pub unbuilt: Option<&'static str>,
+}
+
+impl Signature {
+    /// The field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
 }
 
 /// A reward primitive: `verifier("name", …)` in the standard library.
@@ -74,6 +87,21 @@ pub struct Variant {
     pub unbuilt: Option<&'static str>,
 }
 
+/// Whether two canonical values are one, however their numbers are written.
+fn same(left: &Json, right: &Json) -> bool {
+    match (left, right) {
+        (Json::Number(left), Json::Number(right)) => left.as_f64() == right.as_f64(),
+        (Json::Array(left), Json::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        (Json::Object(left), Json::Object(right)) => {
+            let equal = |(name, value)| right.get(name).is_some_and(|other| same(value, other));
+            left.len() == right.len() && left.iter().all(equal)
+        }
+        _ => left == right,
+    }
+}
+
 /// Everything the language does not define itself.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
@@ -85,7 +113,57 @@ pub struct Catalogue {
     pub variants: Vec<Variant>,
 }
 
+/// Something that this version cannot run yet, in a stage's arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unbuilt {
+    /// The field of the stage that holds it; none where it is the stage itself.
+    pub field: Option<&'static str>,
+    /// What it is, as the declaration calls it.
+    pub what: &'static str,
+}
+
 impl Catalogue {
+    /// What this version cannot run of a stage with these canonical arguments.
+    pub fn unbuilt(&self, kind: &str, args: &Json) -> Vec<Unbuilt> {
+        let Some(stage) = self.stage(kind) else { return Vec::new() };
+        let whole = stage.unbuilt.map(|what| Unbuilt { field: None, what });
+        let inside = stage.fields.iter().flat_map(|field| {
+            let found = self.unbuilt_in(field, &args[field.name]);
+            found.into_iter().map(|what| Unbuilt { field: Some(field.name), what })
+        });
+        whole.into_iter().chain(inside).collect()
+    }
+
+    /// What this version cannot run of a field's canonical value: the field itself, else what is inside its variants.
+    pub fn unbuilt_in(&self, field: &Field, value: &Json) -> Vec<&'static str> {
+        let is_default = || field.default.as_ref().is_some_and(|default| same(&default.to_json(), value));
+        match field.unbuilt {
+            Some(what) if !is_default() => vec![what],
+            _ => self.unbuilt_variants(value),
+        }
+    }
+
+    fn unbuilt_variants(&self, value: &Json) -> Vec<&'static str> {
+        match value {
+            Json::Array(items) => items.iter().flat_map(|item| self.unbuilt_variants(item)).collect(),
+            Json::Object(fields) => {
+                let mut found = Vec::new();
+                for (name, value) in fields {
+                    // A variant is an object of one field, its name.
+                    match self.variant(name).filter(|_| fields.len() == 1 && value.is_object()) {
+                        Some(variant) => {
+                            found.extend(variant.unbuilt);
+                            let inside = |field: &Field| self.unbuilt_in(field, &value[field.name]);
+                            found.extend(variant.fields.iter().flat_map(inside));
+                        }
+                        None => found.extend(self.unbuilt_variants(value)),
+                    }
+                }
+                found
+            }
+            _ => Vec::new(),
+        }
+    }
     /// The stage kind of that name.
     pub fn stage(&self, kind: &str) -> Option<&Signature> {
         self.stages.iter().find(|stage| stage.kind == kind)

@@ -7,10 +7,11 @@ use super::datum::{Configured, Datum, Fields, Function, Written, kind_type};
 use super::eval::Evaluator;
 use super::graph::{MAX_NODES, extract};
 use super::nearest::nearest;
-use super::program::StageCall;
+use super::program::{StageCall, Unbuilt};
 use super::signature;
 use super::types::Type;
-use super::value::{RewardSum, RewardTerm, Value};
+use super::value::{NodeId, RewardSum, RewardTerm, Value};
+use crate::base::kind::Kind;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use std::rc::Rc;
@@ -32,13 +33,14 @@ impl Evaluator<'_> {
     }
 
     fn configure(&mut self, stage: &signature::Signature, arguments: Arguments, site: Span) -> Datum {
-        let to = kind_type(stage.output);
         let arguments = self.place_positional(stage.kind, stage.positional, arguments);
         let fields = self.check_all(stage.kind, &stage.fields, arguments, site);
-        let from = stage.piped.as_ref().map(|(_, ty)| ty.clone());
+        let Some((from, to)) = shape(stage, &fields) else {
+            return Datum::UNKNOWN;
+        };
         let piped = from.is_some();
         let kind = stage.kind.to_string();
-        let (name, from) = (None, from.unwrap_or(Type::Unknown));
+        let (name, from, to) = (None, from.unwrap_or(Type::Unknown), kind_type(to));
         let configured = Configured { kind, fields, name, is_changed_copy: false, span: site, from, to };
         if piped { Datum::Function(Rc::new(Function::Stage(configured))) } else { self.node(&configured, None) }
     }
@@ -159,6 +161,9 @@ impl Evaluator<'_> {
         let Some(signature) = self.catalogue.stage(&stage.kind).filter(|_| !opaque) else {
             return Datum::Opaque(stage.to.clone());
         };
+        let Some((_, output)) = shape(signature, &stage.fields) else {
+            return Datum::UNKNOWN;
+        };
         let mut inputs: Vec<_> = Vec::new();
         if let (Some((role, _)), Some(node)) = (&signature.piped, input.and_then(Datum::node)) {
             inputs.push(((*role).to_string(), node));
@@ -176,15 +181,65 @@ impl Evaluator<'_> {
             version: signature.version,
             args,
             inputs,
-            output: signature.output,
+            output,
             name: stage.name.clone().unwrap_or_else(|| stage.kind.clone()),
             span: stage.span,
             field_spans: stage.fields.iter().map(|field| (field.name.clone(), field.span)).collect(),
         };
-        match self.graph.intern(call) {
-            Some(id) => Datum::Plain(Value::Node(id, signature.output)),
+        let known = self.graph.len();
+        let made = self.graph.intern(call);
+        if let Some(id) = made.filter(|id| id.0 == known) {
+            self.note_unbuilt(id, signature, stage);
+        }
+        match made {
+            Some(id) => Datum::Plain(Value::Node(id, output)),
             None => self.too_large(stage.span, &format!("it has more than {MAX_NODES} stages")),
         }
+    }
+
+    /// Keeps in mind what this version cannot run of a new node: it is warned of if the node is wanted.
+    fn note_unbuilt(&mut self, node: NodeId, signature: &signature::Signature, stage: &Configured) {
+        let mut found: Vec<(&'static str, Span)> =
+            signature.unbuilt.map(|what| (what, stage.span)).into_iter().collect();
+        for written in &stage.fields {
+            let Some(field) = signature.field(&written.name) else { continue };
+            let value = written.value.fold().filter(|value| field.unbuilt.is_some() || value.has_variants());
+            let inside = value.map(|value| self.catalogue.unbuilt_in(field, &value.to_json()));
+            found.extend(inside.into_iter().flatten().map(|what| (what, written.span)));
+        }
+        for (what, span) in found {
+            let by_way_of = self.own_site(span);
+            self.unbuilt.push(Unbuilt { node, what, span, by_way_of });
+        }
+    }
+}
+
+/// What a configured stage takes from `|>`, if anything, and what it makes; `None` where a field that says so is in
+/// error, or not known yet.
+pub(super) fn shape(stage: &signature::Signature, written: &[Written]) -> Option<(Option<Type>, Kind)> {
+    let from = match said(stage, signature::TAKES, written) {
+        None => stage.piped.as_ref().map(|(_, ty)| ty.clone()),
+        Some(Datum::Plain(Value::None)) => None,
+        Some(value) => Some(kind_type(kind_said(&value)?)),
+    };
+    let to = match said(stage, signature::MAKES, written) {
+        None => stage.output,
+        Some(value) => kind_said(&value)?,
+    };
+    Some((from, to))
+}
+
+/// The value of a field that the kind may have.
+fn said(stage: &signature::Signature, name: &str, written: &[Written]) -> Option<Datum> {
+    let field = stage.field(name)?;
+    let given = written.iter().find(|other| other.name == name).map(|other| other.value.clone());
+    given.or_else(|| field.default.as_ref().map(Datum::from))
+}
+
+fn kind_said(value: &Datum) -> Option<Kind> {
+    match value {
+        Datum::Plain(Value::String(text)) => Kind::named(text),
+        _ => None,
     }
 }
 

@@ -81,6 +81,8 @@ pub enum Type {
     List(Box<Type>),
     /// `{ name: T, … }`, structural and closed.
     Record(Vec<(String, Type)>),
+    /// `{ name: T, … }` whose names the user chooses.
+    Map(Box<Type>),
     /// `T?`.
     Optional(Box<Type>),
     /// `"a" | "b"`.
@@ -132,7 +134,7 @@ impl Type {
                 return most;
             }
             match ty {
-                Type::List(inner) | Type::Optional(inner) => open.push(inner),
+                Type::List(inner) | Type::Map(inner) | Type::Optional(inner) => open.push(inner),
                 Type::Function(from, to) => open.extend([&**from, &**to]),
                 Type::Record(fields) => open.extend(fields.iter().map(|(_, ty)| ty)),
                 Type::OneOf(options) => open.extend(options),
@@ -140,6 +142,27 @@ impl Type {
             }
         }
         count
+    }
+
+    /// The type that holds values of both: `Float` for an `Int` and a `Float`, `T?` for `none` and a `T`.
+    pub fn common(&self, other: &Type) -> Option<Type> {
+        match (self, other) {
+            _ if self.fits(other) && !(other.is_vague() && other.fits(self)) => Some(other.clone()),
+            _ if other.fits(self) => Some(self.clone()),
+            (Type::None, ty) | (ty, Type::None) => Some(ty.clone().optional()),
+            (Type::Optional(inner), ty) | (ty, Type::Optional(inner)) => Some(inner.common(ty)?.optional()),
+            _ => None,
+        }
+    }
+
+    /// Whether a part of it is not known.
+    fn is_vague(&self) -> bool {
+        match self {
+            Type::Unknown => true,
+            Type::List(inner) | Type::Optional(inner) => inner.is_vague(),
+            Type::Function(from, to) => from.is_vague() || to.is_vague(),
+            _ => false,
+        }
     }
 
     /// Whether a value of type `self` may stand where `wanted` is expected.
@@ -155,7 +178,8 @@ impl Type {
             (Strings(_), String) => true,
             (Strings(given), Strings(wanted)) => given.iter().all(|text| wanted.contains(text)),
             (String, Path) => true,
-            (List(item), List(wanted)) => item.fits(wanted),
+            (List(item), List(wanted)) | (Map(item), Map(wanted)) => item.fits(wanted),
+            (Record(given), Map(wanted)) => given.iter().all(|(_, ty)| ty.fits(wanted)),
             (Record(given), Record(wanted)) => {
                 given.len() == wanted.len()
                     && wanted
@@ -180,6 +204,7 @@ impl fmt::Display for Type {
             Type::Strings(texts) => joined(f, texts.iter().map(|text| format!("\"{text}\"")).collect()),
             Type::OneOf(options) => joined(f, options.iter().map(|option| option.to_string()).collect()),
             Type::Variant(name) => write!(f, "{name}(…)"),
+            Type::Map(item) => write!(f, "{{ …: {item} }}"),
             Type::Function(from, to) => write!(f, "{from} -> {to}"),
             Type::Record(fields) => {
                 let fields: Vec<_> = fields.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();

@@ -90,6 +90,8 @@ pub struct UnknownTarget {
 pub struct Graph {
     dag: DiGraph<Node, ()>,
     by_key: HashMap<Digest, usize>,
+    /// The node of each call of the program.
+    calls: Vec<Option<usize>>,
     targets: Vec<Target>,
     compares: Vec<(String, String)>,
 }
@@ -103,6 +105,7 @@ impl Graph {
         let mut builder = Builder::new(files);
         program.calls.iter().for_each(|call| builder.add(call));
         builder.add_targets(program);
+        builder.graph.calls = std::mem::take(&mut builder.nodes);
         if builder.errors.is_empty() { Ok(builder.graph) } else { Err(builder.errors) }
     }
 
@@ -129,6 +132,11 @@ impl Graph {
     /// The stage with that deep key.
     pub fn find(&self, key: &Digest) -> Option<usize> {
         self.by_key.get(key).copied()
+    }
+
+    /// The stage that a call of the program is.
+    pub fn node_of(&self, call: NodeId) -> Option<usize> {
+        self.calls.get(call.0).copied().flatten()
     }
 
     /// The stages that people may mean: by name, by label, or by at least four first digits of the key.

@@ -146,10 +146,11 @@ proptest! {
 #[test]
 #[expect(clippy::print_stderr, reason = "the report of a trial on real data")]
 fn every_real_gold_equals_itself() {
-    use crate::data::read::{Format, read_file};
+    use crate::data::format::Format;
+    use crate::data::read::read_file;
     let Some(shared) = crate::data::shared_data() else { return };
     for name in ["gsm8k/train.jsonl", "gsm8k/test.jsonl", "svamp/SVAMP.json", "math500/test.jsonl"] {
-        let rows = read_file(&shared.join(name), Format::Auto).unwrap();
+        let rows = read_file(&shared.join(name), &Format::Auto).unwrap();
         let mut texts = Vec::new();
         for row in &rows {
             let gold = row.answer.as_deref().unwrap();

@@ -12,6 +12,10 @@ pub trait Argument: DeserializeOwned {
     fn ty() -> Type;
     /// The value in the language, for defaults.
     fn to_value(&self) -> Value;
+    /// The type of a record whose fields the user names, each of this type.
+    fn record_ty() -> Type {
+        Type::Map(Box::new(Self::ty()))
+    }
 }
 
 /// Arguments that are themselves the value of a field: the settings of a variant.
@@ -205,6 +209,41 @@ input_argument!(
 input_argument!(
     /// A model made by another stage, to be asked for completions or probabilities.
     TeacherInput, Type::Teacher);
+input_argument!(
+    /// Whatever another stage has made.
+    ArtifactInput, Type::OneOf(vec![Type::Model, Type::Dataset, Type::Scores]));
+
+/// One dataset, or a list of them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum DatasetInputs {
+    /// One, written without brackets.
+    One(DatasetInput),
+    /// A list.
+    Many(Vec<DatasetInput>),
+}
+
+impl DatasetInputs {
+    /// The roles of all of them, in order.
+    pub fn roles(&self) -> Vec<&str> {
+        match self {
+            DatasetInputs::One(one) => vec![one.input.as_str()],
+            DatasetInputs::Many(many) => many.iter().map(|one| one.input.as_str()).collect(),
+        }
+    }
+}
+
+impl Argument for DatasetInputs {
+    fn ty() -> Type {
+        Type::OneOf(vec![Type::Dataset, Type::List(Box::new(Type::Dataset))])
+    }
+    fn to_value(&self) -> Value {
+        match self {
+            DatasetInputs::One(one) => one.to_value(),
+            DatasetInputs::Many(many) => many.to_value(),
+        }
+    }
+}
 
 /// A file or folder whose content is an input.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -223,9 +262,8 @@ impl Argument for InputPath {
 }
 
 impl<T: Argument> Argument for BTreeMap<String, T> {
-    /// Only suites are maps: records whose fields the user names.
     fn ty() -> Type {
-        Type::Suite
+        T::record_ty()
     }
     fn to_value(&self) -> Value {
         Value::Record(self.iter().map(|(name, value)| (name.clone(), value.to_value())).collect())
@@ -235,4 +273,11 @@ impl<T: Argument> Argument for BTreeMap<String, T> {
 /// A variant of the catalogue from a struct of arguments.
 pub fn variant(name: &'static str, doc: &'static str, fields: Vec<Field>, positional: Option<&'static str>) -> Variant {
     Variant { name, doc, fields, positional, unbuilt: None }
+}
+
+/// The type of a field that takes these texts or one of these variants.
+pub fn choice(texts: &[&str], variants: &[&str]) -> Type {
+    let texts = (!texts.is_empty()).then(|| Type::Strings(texts.iter().map(ToString::to_string).collect()));
+    let variants = variants.iter().map(|name| Type::Variant(name.to_string()));
+    Type::OneOf(texts.into_iter().chain(variants).collect())
 }

@@ -1,6 +1,8 @@
-//! `distill`: learning from a teacher, by its completions (`text`) or its distributions (`kl`).
+//! `distill`: learning from a teacher, by its completions (`text`) or its distributions (`kl`, `jsd`).
 
-use super::arguments::{Argument, DatasetInput, TeacherInput, ToFields, Tokens, arguments, string_argument, variant};
+use super::arguments::{
+    Argument, DatasetInput, Percent, TeacherInput, ToFields, Tokens, arguments, choice, string_argument, variant,
+};
 use super::dataset;
 use super::language_model::LanguageModel;
 use super::sampling::complete;
@@ -16,7 +18,7 @@ use crate::nn::Params;
 use crate::reward::RewardSum;
 use crate::rollout::Sampling;
 use crate::train::distill::{Divergence, train};
-use crate::train::divergence::Direction;
+use crate::train::divergence::{Direction, Measure};
 use crate::train::sft;
 use serde::Deserialize;
 
@@ -27,14 +29,20 @@ arguments! {
     /// The fields of `distill`.
     pub struct DistillArgs {
         /// The model to learn from.
-        teacher: TeacherInput, aliases ["teacher_model", "teacher_model_name_or_path"];
-        /// Prompts for `text`; prompts with completions for `kl`.
+        teacher: TeacherInput, aliases ["teacher_model", "teacher_model_name_or_path"],
+            source "TRL (GKDConfig)";
+        /// Prompts for `text`; prompts with completions for `kl` and `jsd`.
         data: DatasetInput, aliases ["dataset", "train_dataset"];
-        /// What is matched: the teacher's completions or its distributions.
-        loss: DistillLoss = DistillLoss::Text(TextLoss { samples: 1, temperature: 1.0, keep: None });
+        /// What is matched: the teacher's completions (`text`) or its distributions (`kl`, `jsd`).
+        loss: DistillLoss = DistillLoss::Text(TextLoss { samples: 1, temperature: 1.0, keep: None }),
+            source "arXiv:1606.07947 (text), arXiv:1503.02531 (kl), arXiv:2306.13649 (jsd)";
+        /// Share of the batches whose completions the student samples; the others are those of the data.
+        on_policy: Percent = Percent { percent: 0.0 }, aliases ["lmbda", "lambda", "on_policy_ratio"],
+            range 0 ..= 100, source "arXiv:2306.13649 (GKD's λ, TRL's lmbda)", unbuilt "`on_policy` above 0%";
         /// The longest completion asked of the teacher.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_completion_tokens"], range 1 ..= 1e6;
+            aliases ["max_new_tokens", "max_completion_tokens"], range 1 ..= 1e6,
+            source "TRL (max_completion_length)";
         ..text: TextArgs;
     }
 }
@@ -45,19 +53,21 @@ arguments! {
 pub enum DistillLoss {
     /// Sequence-level distillation.
     Text(TextLoss),
-    /// Token-level distillation.
+    /// Token-level distillation by a Kullback–Leibler divergence.
     Kl(KlLoss),
+    /// Token-level distillation by the generalised Jensen–Shannon divergence.
+    Jsd(JsdLoss),
 }
 
 arguments! {
     /// Cross-entropy on the teacher's completions (Kim and Rush, arXiv:1606.07947).
     pub struct TextLoss {
         /// Completions a prompt.
-        samples: usize = 1, range 1 ..= 1024;
+        samples: usize = 1, aliases ["n", "num_samples", "num_return_sequences"], range 1 ..= 1024;
         /// The teacher's sampling temperature; 0 is greedy.
         temperature: f64 = 1.0, range 0 ..= 100;
         /// Completions that score less than 1 are left out.
-        keep: Option<RewardSum> = None;
+        keep: Option<RewardSum> = None, source "arXiv:2203.14465 (STaR)";
     }
 }
 
@@ -65,9 +75,23 @@ arguments! {
     /// Divergence between the two distributions at every trained token, without a T² factor.
     pub struct KlLoss {
         /// "forward" is KL(teacher ‖ student), "reverse" KL(student ‖ teacher).
-        direction: Direction = Direction::Forward;
+        direction: Direction = Direction::Forward, source "arXiv:1503.02531 (forward), arXiv:2306.08543 (reverse)";
         /// Both logits are divided by it.
-        temperature: f64 = 1.0, range 0.01 ..= 100;
+        temperature: f64 = 1.0, range 0.01 ..= 100, source "arXiv:1503.02531";
+        /// Only the teacher's most probable tokens are told apart; all others are one bucket that holds the rest of
+        /// the mass. `none` tells all apart.
+        top_k: Option<usize> = None, range 1 ..= 1e6;
+    }
+}
+
+arguments! {
+    /// Generalised Jensen–Shannon divergence at every trained token: with M = βP + (1−β)Q of teacher P and student Q,
+    /// β·KL(P‖M) + (1−β)·KL(Q‖M).
+    pub struct JsdLoss {
+        /// The teacher's share of the mixture.
+        beta: f64 = 0.5, range 0 ..= 1, source "arXiv:2306.13649 (GKD, eq. 1)";
+        /// Both logits are divided by it.
+        temperature: f64 = 1.0, range 0.01 ..= 100, source "arXiv:1503.02531";
     }
 }
 
@@ -75,12 +99,13 @@ string_argument!(Direction { "forward" => Direction::Forward, "reverse" => Direc
 
 impl Argument for DistillLoss {
     fn ty() -> Type {
-        Type::OneOf(vec![Type::Variant("text".to_string()), Type::Variant("kl".to_string())])
+        choice(&[], &["text", "kl", "jsd"])
     }
     fn to_value(&self) -> Value {
         let (name, fields) = match self {
             DistillLoss::Text(text) => ("text", text.to_fields()),
             DistillLoss::Kl(kl) => ("kl", kl.to_fields()),
+            DistillLoss::Jsd(jsd) => ("jsd", jsd.to_fields()),
         };
         Value::Variant(name.to_string(), fields)
     }
@@ -91,6 +116,7 @@ pub fn variants() -> Vec<Variant> {
     vec![
         variant("text", "Sequence-level distillation: train on the teacher's completions.", TextLoss::fields(), None),
         variant("kl", "Token-level distillation: match the teacher's distributions.", KlLoss::fields(), None),
+        variant("jsd", "Token-level distillation: meet the teacher in a mixture of both.", JsdLoss::fields(), None),
     ]
 }
 
@@ -99,13 +125,18 @@ impl Stage for Distill {
         Signature {
             kind: "distill",
             version: 1,
-            doc: "Distillation from a teacher, by its completions (`text`) or its distributions (`kl`).",
+            doc: "Distillation from a teacher, by its completions (`text`) or its distributions (`kl`, `jsd`).",
             piped: Some(("model", Type::Model)),
             output: Kind::Model,
             fields: DistillArgs::fields(),
             positional: None,
             unbuilt: None,
         }
+    }
+
+    /// Distributions over different tokens cannot be compared; words can.
+    fn same_tokenizer(&self, args: &serde_json::Value) -> &'static [&'static str] {
+        if args["loss"].get("text").is_some() { &[] } else { &["teacher"] }
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
@@ -115,7 +146,14 @@ impl Stage for Distill {
         let rows = dataset::read(context, &args.data.input)?;
         let (params, metrics) = match &args.loss {
             DistillLoss::Text(loss) => from_text(context, &args, loss, &model, &teacher, rows)?,
-            DistillLoss::Kl(loss) => from_distributions(context, &args, loss, &model, &teacher, &rows)?,
+            DistillLoss::Kl(KlLoss { direction, temperature, top_k }) => {
+                let measure = Measure::Kl { direction: *direction, top_k: *top_k };
+                from_distributions(context, &args, measure, *temperature, &model, &teacher, &rows)?
+            }
+            DistillLoss::Jsd(JsdLoss { beta, temperature }) => {
+                let measure = Measure::Jsd { beta: *beta };
+                from_distributions(context, &args, measure, *temperature, &model, &teacher, &rows)?
+            }
         };
         model.save(&context.out, &params)?;
         Ok(metrics)
@@ -183,7 +221,8 @@ fn teacher_rows(
 fn from_distributions(
     context: &StageContext,
     args: &DistillArgs,
-    loss: &KlLoss,
+    measure: Measure,
+    temperature: f64,
     model: &LanguageModel,
     teacher: &LanguageModel,
     rows: &[Row],
@@ -196,11 +235,7 @@ fn from_distributions(
     }
     let positions = model.context_length().min(teacher.context_length());
     let (examples, facts) = args.text.examples(context, model, rows, positions)?;
-    let divergence = Divergence {
-        direction: loss.direction,
-        temperature: loss.temperature,
-        vocabulary: model.tokenizer.max_id() as usize + 1,
-    };
+    let divergence = Divergence { measure, temperature, vocabulary: model.tokenizer.max_id() as usize + 1 };
     let (decoder, params) = model.trainable()?;
     let teacher = teacher.frozen()?;
     let (params, metrics) =

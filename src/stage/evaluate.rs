@@ -1,6 +1,6 @@
 //! `evaluate`: a model's answers to the benchmarks of a suite, item by item.
 
-use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, variant};
+use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, string_argument, variant};
 use super::dataset;
 use super::language_model::LanguageModel;
 use super::sampling::{Completed, complete};
@@ -41,23 +41,35 @@ arguments! {
     pub struct BenchArgs {
         /// Rows with prompts and gold answers.
         data: DatasetInput, aliases ["dataset"];
-        /// Completions an item.
-        samples: usize = 1, aliases ["n", "num_samples"], range 1 ..= 4096;
+        /// Completions an item; with more than one, pass@k and maj@k are reported too.
+        samples: usize = 1, aliases ["n", "num_samples"], range 1 ..= 4096, source "arXiv:2107.03374 (pass@k)";
         /// Sampling temperature; 0 is greedy.
         temperature: f64 = 0.0, range 0 ..= 100;
         /// Nucleus: the smallest set of tokens with this much probability.
-        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        top_p: f64 = 1.0, range 0.0001 ..= 1, source "arXiv:1904.09751";
+        /// Only the most probable tokens.
+        top_k: Option<usize> = None, range 1 ..= 1e6, source "arXiv:1805.04833";
         /// The longest completion in tokens.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6;
+            aliases ["max_new_tokens", "max_tokens", "max_gen_toks"], range 1 ..= 1e6,
+            source "TRL (max_completion_length)";
+        /// Where an answer is looked for: "strict" takes marked ones alone, as rewards do; "lenient" also those behind
+        /// "answer is", and the last number.
+        metric: Search = Search::Lenient, aliases ["filter", "metrics", "extraction"],
+            source "lm-evaluation-harness (strict-match, flexible-extract)";
         /// Root of every random choice of the benchmark.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
     }
 }
 
+string_argument!(Search { "lenient" => Search::Lenient, "strict" => Search::Strict });
+
 impl Argument for Bench {
     fn ty() -> Type {
         Type::Bench
+    }
+    fn record_ty() -> Type {
+        Type::Suite
     }
     fn to_value(&self) -> Value {
         let Bench::Bench(args) = self;
@@ -76,7 +88,7 @@ impl Stage for Evaluate {
             kind: "evaluate",
             version: 1,
             doc: "A model's answers to the benchmarks of a suite, judged and kept item by item.",
-            piped: Some(("model", Type::Model)),
+            piped: Some(("model", Type::OneOf(vec![Type::Model, Type::Teacher]))),
             output: Kind::Scores,
             fields: EvaluateArgs::fields(),
             positional: Some("suite"),
@@ -94,7 +106,7 @@ impl Stage for Evaluate {
             // An accuracy over fewer items than the benchmark has must not pass for one over all of them.
             let dropped = rows.len() - completed.len() / bench.samples;
             metrics.insert(format!("{name}.dropped"), dropped as f64);
-            items.extend(completed.chunks(bench.samples).filter_map(|samples| judge(name, samples)));
+            items.extend(completed.chunks(bench.samples).filter_map(|samples| judge(name, bench.metric, samples)));
         }
         let summaries = write_scores(&context.out, &items, Seed::new(0).child("intervals", 0))?;
         let named = |(bench, summary): (String, Summary)| {
@@ -105,15 +117,15 @@ impl Stage for Evaluate {
     }
 }
 
-/// The verdicts on one row's samples; the lenient search also finds answers that lack their mark.
-fn judge(bench: &str, samples: &[Completed]) -> Option<ItemScore> {
+/// The verdicts on one row's samples.
+fn judge(bench: &str, search: Search, samples: &[Completed]) -> Option<ItemScore> {
     let completion = |sample: &Completed| Completion {
         text: sample.text.clone(),
         tokens: sample.tokens,
         truncated: sample.truncated,
     };
     let completions: Vec<Completion> = samples.iter().map(completion).collect();
-    score_item(bench, &samples.first()?.row, &completions, Search::Lenient)
+    score_item(bench, &samples.first()?.row, &completions, search)
 }
 
 fn gold_rows(context: &StageContext, bench: &BenchArgs) -> Result<Vec<Row>, StageError> {
@@ -135,7 +147,7 @@ fn answer(
 ) -> Result<Vec<Completed>, StageError> {
     let sampling = Sampling {
         temperature: bench.temperature,
-        top_k: None,
+        top_k: bench.top_k,
         top_p: bench.top_p,
         max_tokens: bench.max_completion_length.tokens,
         stop_ids: model.tokenizer.stop_ids().to_vec(),

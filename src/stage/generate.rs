@@ -21,16 +21,17 @@ arguments! {
         /// Rows with prompts; their own completions are not read.
         data: DatasetInput, aliases ["dataset", "prompts"];
         /// Completions a prompt.
-        samples: usize = 1, aliases ["n", "num_samples", "num_return_sequences"], range 1 ..= 4096;
+        samples: usize = 1, aliases ["n", "num_samples", "num_return_sequences"], range 1 ..= 4096,
+            source "vLLM (n)";
         /// Sampling temperature; 0 is greedy.
         temperature: f64 = 1.0, range 0 ..= 100;
         /// Nucleus: the smallest set of tokens with this much probability.
-        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        top_p: f64 = 1.0, range 0.0001 ..= 1, source "arXiv:1904.09751";
         /// Only the most probable tokens.
-        top_k: Option<usize> = None, range 1 ..= 1e6;
+        top_k: Option<usize> = None, range 1 ..= 1e6, source "arXiv:1805.04833";
         /// The longest completion in tokens.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6;
+            aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6, source "TRL (max_completion_length)";
         /// Root of every random choice of the stage.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
     }
@@ -42,12 +43,16 @@ impl Stage for Generate {
             kind: "generate",
             version: 1,
             doc: "A model's completions of a dataset's prompts, as a dataset.",
-            piped: Some(("model", Type::Teacher)),
+            piped: Some(("model", Type::OneOf(vec![Type::Model, Type::Teacher]))),
             output: Kind::Dataset,
             fields: GenerateArgs::fields(),
             positional: None,
             unbuilt: None,
         }
+    }
+
+    fn keeps_prompts(&self) -> bool {
+        true
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -1,6 +1,6 @@
 //! `grpo`: reinforcement learning from verifiable rewards, with groups in place of a critic.
 
-use super::arguments::{DatasetInput, Tokens, arguments, string_argument};
+use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, choice, string_argument, variant};
 use super::dataset;
 use super::language_model::LanguageModel;
 use super::sampling::{SEQUENCES_AT_ONCE, encode_prompts};
@@ -8,13 +8,15 @@ use super::training::TrainingArgs;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
-use crate::lang::signature::Signature;
+use crate::lang::signature::{Signature, Variant};
 use crate::lang::types::Type;
+use crate::lang::value::Value;
 use crate::reward::RewardSum;
 use crate::rollout::Sampling;
 use crate::train::budget::Budget;
 use crate::train::grpo::{GrpoSettings, Overlong, train};
 use crate::train::loss::{KlEstimator, Objective, PolicyLoss, RewardScaling};
+use serde::Deserialize;
 
 /// The stage kind.
 pub struct Grpo;
@@ -25,44 +27,58 @@ arguments! {
         /// Rows with prompts and gold answers; completions are not read.
         data: DatasetInput, aliases ["dataset", "train_dataset"];
         /// What scores a completion.
-        reward: RewardSum, aliases ["reward_funcs", "reward_function"];
+        reward: RewardSum, aliases ["reward_funcs", "reward_function"], source "TRL (reward_funcs)";
         /// How long to train: steps, epochs over the prompts, or prompt tokens.
         budget: Budget = Budget::Steps(300),
-            aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"], range 1e-6 ..= 1e300;
+            aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"], range 1e-6 ..= 1e300,
+            source "TRL (max_steps, num_train_epochs)";
         /// Peak learning rate.
-        learning_rate: f64 = 1e-6, aliases ["lr"], range 0 ..= 10;
+        learning_rate: f64 = 1e-6, aliases ["lr"], range 0 ..= 10, source "TRL (GRPOConfig)";
         /// Prompts an optimiser step.
         prompts_per_step: usize = 32,
             aliases ["batch", "batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
         /// Completions a prompt: the group whose mean is the baseline.
-        num_generations: usize = 8, aliases ["group_size", "n", "rollout_n", "num_samples"], range 2 ..= 4096;
+        num_generations: usize = 8, aliases ["group_size", "n", "rollout_n", "num_samples"], range 2 ..= 4096,
+            source "TRL (num_generations), arXiv:2402.03300";
         /// The longest completion in tokens.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_completion_tokens", "response_length"], range 1 ..= 1e6;
+            aliases ["max_new_tokens", "max_completion_tokens", "response_length"], range 1 ..= 1e6,
+            source "TRL (max_completion_length)";
         /// Sampling temperature; log-probabilities are taken after dividing logits by it.
-        temperature: f64 = 1.0, range 0.01 ..= 100;
+        temperature: f64 = 1.0, range 0.01 ..= 100, source "TRL (temperature)";
         /// Nucleus: the smallest set of tokens with this much probability.
-        top_p: f64 = 1.0, range 0.0001 ..= 1;
+        top_p: f64 = 1.0, range 0.0001 ..= 1, source "arXiv:1904.09751";
         /// Only the most probable tokens.
-        top_k: Option<usize> = None, range 1 ..= 1e6;
+        top_k: Option<usize> = None, range 1 ..= 1e6, source "arXiv:1805.04833";
         /// "dapo": token mean over the batch; "grpo": mean of sequence means; "dr_grpo": over the longest length
         /// allowed, advantages undivided; "gspo": one ratio a sequence; "cispo": clipped ratio as a weight.
-        loss: PolicyLoss = PolicyLoss::Dapo, aliases ["loss_type"];
+        loss: PolicyLoss = PolicyLoss::Dapo, aliases ["loss_type"],
+            source "arXiv:2503.14476 (dapo), 2402.03300 (grpo), 2503.20783 (dr_grpo), 2507.18071 (gspo), 2506.13585 (cispo)";
         /// What the centred rewards are divided by; always "none" under `loss: "dr_grpo"`.
-        scale_rewards: RewardScaling = RewardScaling::Group;
+        scale_rewards: RewardScaling = RewardScaling::Group, source "TRL (scale_rewards), arXiv:2503.20783";
         /// Lower clip of the ratio; where none 0.2, and 3e-4 under `loss: "gspo"`.
-        epsilon: Option<f64> = None, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1;
+        epsilon: Option<f64> = None, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1,
+            source "TRL (epsilon), arXiv:1707.06347";
         /// Upper clip; where none `epsilon`, or 4e-4 under `loss: "gspo"` without an `epsilon`. Under `loss: "cispo"`
         /// the absolute cap, 5.0 where none.
-        epsilon_high: Option<f64> = None, aliases ["clip_ratio_high"], range 0 ..= 100;
+        epsilon_high: Option<f64> = None, aliases ["clip_ratio_high"], range 0 ..= 100,
+            source "TRL (epsilon_high), arXiv:2503.14476";
         /// Factor of the KL to the model that the stage started from.
-        kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef"], range 0 ..= 100;
+        kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef"], range 0 ..= 100,
+            source "arXiv:2402.03300, eq. 3";
         /// How that KL is estimated. "k1" has no gradient in expectation and is refused where `kl_coef` is not 0.
-        kl_estimator: KlEstimator = KlEstimator::K3;
+        kl_estimator: KlEstimator = KlEstimator::K3, aliases ["kl_loss_type"],
+            source "Schulman, Approximating KL Divergence (2020)";
         /// Optimiser steps a rollout batch.
-        iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu"], range 1 ..= 1000;
-        /// Completions cut at the limit: counted like any other, masked out of the loss, or scored 0 at most.
-        overlong: Overlong = Overlong::Keep, aliases ["mask_truncated_completions"];
+        iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu"], range 1 ..= 1000,
+            source "TRL (num_iterations), arXiv:2402.03300";
+        /// Groups whose rewards are all equal are sampled again, since they teach nothing.
+        dynamic_sampling: bool = false, aliases ["filter_groups", "dynamic_sample"],
+            source "arXiv:2503.14476 (DAPO, section 3.2)", unbuilt "`dynamic_sampling`";
+        /// Completions cut at the limit: counted like any other ("keep"), masked out of the loss ("mask"), scored 0 at
+        /// most ("zero"), or punished the nearer they come to it (`soft`).
+        overlong: OverlongArg = OverlongArg::Keep, aliases ["mask_truncated_completions", "overlong_filter"],
+            source "arXiv:2503.14476 (DAPO, section 3.4)";
         ..training: TrainingArgs;
     }
 }
@@ -80,7 +96,52 @@ string_argument!(RewardScaling {
     "none" => RewardScaling::None,
 });
 string_argument!(KlEstimator { "k3" => KlEstimator::K3, "k1" => KlEstimator::K1, "k2" => KlEstimator::K2 });
-string_argument!(Overlong { "keep" => Overlong::Keep, "mask" => Overlong::Mask, "zero" => Overlong::Zero });
+
+/// The `overlong` field.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverlongArg {
+    /// They count like any other.
+    Keep,
+    /// They leave the loss.
+    Mask,
+    /// They score 0 at most.
+    Zero,
+    /// They are punished before the limit already.
+    Soft(SoftArgs),
+}
+
+arguments! {
+    /// Soft overlong punishment: 0 up to `buffer` tokens before the limit, then falling linearly to −1 at the limit,
+    /// added to the reward.
+    pub struct SoftArgs {
+        /// Tokens before `max_completion_length` in which the punishment grows.
+        buffer: Tokens, aliases ["cache", "overlong_buffer", "len"], range 1 ..= 1e6,
+            source "arXiv:2503.14476 (DAPO, eq. 13: L_cache)";
+    }
+}
+
+impl Copy for SoftArgs {}
+
+impl Argument for OverlongArg {
+    fn ty() -> Type {
+        choice(&["keep", "mask", "zero"], &["soft"])
+    }
+    fn to_value(&self) -> Value {
+        match self {
+            OverlongArg::Keep => Value::String("keep".to_string()),
+            OverlongArg::Mask => Value::String("mask".to_string()),
+            OverlongArg::Zero => Value::String("zero".to_string()),
+            OverlongArg::Soft(args) => Value::Variant("soft".to_string(), args.to_fields()),
+        }
+    }
+}
+
+/// The variants that `overlong` takes.
+pub fn variants() -> Vec<Variant> {
+    let doc = "Soft overlong punishment: the nearer a completion comes to the limit, the less it scores.";
+    vec![variant("soft", doc, SoftArgs::fields(), Some("buffer"))]
+}
 
 impl Stage for Grpo {
     fn signature(&self) -> Signature {
@@ -135,7 +196,7 @@ impl GrpoArgs {
                 _ => self.scale_rewards,
             },
             objective: self.objective(),
-            overlong: self.overlong,
+            overlong: self.overlong()?,
             optimiser: self.training.optimiser(self.learning_rate),
             seed: Seed::new(self.training.seed).child("grpo", 0),
         })
@@ -160,6 +221,22 @@ impl GrpoArgs {
             (_, low) => (low.unwrap_or(0.2), low.unwrap_or(0.2)),
         };
         (low, self.epsilon_high.unwrap_or(high))
+    }
+
+    fn overlong(&self) -> Result<Overlong, StageError> {
+        let limit = self.max_completion_length.tokens;
+        match self.overlong {
+            OverlongArg::Keep => Ok(Overlong::Keep),
+            OverlongArg::Mask => Ok(Overlong::Mask),
+            OverlongArg::Zero => Ok(Overlong::Zero),
+            OverlongArg::Soft(SoftArgs { buffer }) if buffer.tokens <= limit => {
+                Ok(Overlong::Soft { buffer: buffer.tokens, limit })
+            }
+            OverlongArg::Soft(SoftArgs { buffer }) => Err(StageError::input(format!(
+                "`soft({}tok)` is longer than `max_completion_length: {limit}tok`: its buffer is the end of that length",
+                buffer.tokens
+            ))),
+        }
     }
 
     fn objective(&self) -> Objective {

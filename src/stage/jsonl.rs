@@ -1,11 +1,13 @@
 //! `jsonl`: a dataset from a file of the user's.
 
 use super::arguments::{InputPath, arguments};
-use super::dataset;
-use super::{Metrics, Stage, StageContext, StageError};
+use super::inspect::{self, Inputs, Place, Problem, Prompt};
+use super::{Metrics, Stage, StageContext, StageError, dataset};
 use crate::base::kind::Kind;
-use crate::data::read::{FORMATS, Format, read_file};
+use crate::data::format::Format;
 use crate::lang::signature::Signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Jsonl;
@@ -17,15 +19,6 @@ arguments! {
         path: InputPath, aliases ["file"];
         /// How a line is laid out: "auto" looks at the names of its fields.
         format: Format = Format::Auto;
-    }
-}
-
-impl super::arguments::Argument for Format {
-    fn ty() -> crate::lang::types::Type {
-        crate::lang::types::Type::Strings(FORMATS.iter().map(|(_, name, _)| name.to_string()).collect())
-    }
-    fn to_value(&self) -> crate::lang::value::Value {
-        crate::lang::value::Value::String(self.name().to_string())
     }
 }
 
@@ -45,18 +38,16 @@ impl Stage for Jsonl {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: JsonlArgs = context.args()?;
-        let path = context.path(&args.path.path)?;
-        if path.is_dir() {
-            return Err(StageError::input(format!("{} is a folder, not a file of JSON lines", path.display())));
-        }
-        let rows = read_file(path, args.format)?;
-        let answers = rows.iter().filter(|row| row.answer.is_some()).count();
-        let completions = rows.iter().filter(|row| row.completion.is_some()).count();
-        dataset::write(context, &rows)?;
-        Ok(Metrics::from([
-            ("rows".to_string(), rows.len() as f64),
-            ("answers".to_string(), answers as f64),
-            ("completions".to_string(), completions as f64),
-        ]))
+        dataset::import(context, &[context.path(&args.path.path)?], &args.format)
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place::File)
+    }
+
+    fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        let Ok(args) = JsonlArgs::deserialize(args) else { return Ok(None) };
+        let Some(path) = (inputs.locate)(&args.path.path) else { return Ok(None) };
+        inspect::prompts(&[(args.path.path, path)], &args.format).map(Some)
     }
 }

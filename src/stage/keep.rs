@@ -15,9 +15,11 @@ arguments! {
     /// The fields of `keep`.
     pub struct KeepArgs {
         /// What scores a row's completion.
-        reward: RewardSum;
+        reward: RewardSum, source "arXiv:2203.14465 (STaR: keep what is correct)";
         /// The smallest score that stays.
-        at_least: f64 = 1.0;
+        at_least: f64 = 1.0, aliases ["threshold", "min_score", "min_reward"];
+        /// The largest score that stays; `none` has no upper end.
+        at_most: Option<f64> = None, aliases ["max_score", "max_reward"];
     }
 }
 
@@ -26,13 +28,17 @@ impl Stage for Keep {
         Signature {
             kind: "keep",
             version: 1,
-            doc: "Keeps the rows whose completion scores at least `at_least`.",
+            doc: "Keeps the rows whose completion a reward scores between `at_least` and `at_most`.",
             piped: Some(("data", Type::Dataset)),
             output: Kind::Dataset,
             fields: KeepArgs::fields(),
             positional: None,
             unbuilt: None,
         }
+    }
+
+    fn keeps_prompts(&self) -> bool {
+        true
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
@@ -42,15 +48,18 @@ impl Stage for Keep {
         let read = rows.len();
         rows.retain(|row| {
             let completion = row.completion.as_deref().unwrap_or_default();
-            args.reward.evaluate(row, completion).total.is_some_and(|total| total >= args.at_least)
+            args.reward
+                .evaluate(row, completion)
+                .total
+                .is_some_and(|total| total >= args.at_least && args.at_most.is_none_or(|most| total <= most))
         });
         if rows.is_empty() {
             return Err(StageError::input(format!(
-                "none of {read} rows scores at least {}: lower `at_least`, or sample more completions",
-                args.at_least
+                "none of {read} rows scores at least {}{}: widen `at_least` and `at_most`, or sample more completions",
+                args.at_least,
+                args.at_most.map(|most| format!(" and at most {most}")).unwrap_or_default()
             )));
         }
-        dataset::write(context, &rows)?;
-        Ok(Metrics::from([("rows_read".to_string(), read as f64), ("rows".to_string(), rows.len() as f64)]))
+        dataset::finish(context, read, &rows)
     }
 }

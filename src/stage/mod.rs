@@ -1,29 +1,49 @@
 //! Where the wings meet: each stage kind is one file that reads its arguments and calls a trainer.
 
+mod api;
 mod arguments;
 mod arith_problems;
 mod context;
 mod dataset;
+mod decontaminate;
 mod dedup;
 mod distill;
 mod evaluate;
+mod exec;
+mod format;
 mod generate;
 mod grpo;
+mod hf;
+mod hf_dataset;
+mod hub_files;
 mod init_model;
+pub mod inspect;
 mod jsonl;
 mod keep;
 mod language_model;
 mod local;
+mod map_format;
+mod merge;
+mod mix;
+mod parquet;
 mod rewards;
 mod sampling;
 mod seam;
 mod sft;
+mod split;
+mod take;
 mod training;
+mod unbuilt;
 
 pub use context::{Files, Metrics, StageContext, StageError};
-pub use init_model::{Shape, init_model_folder};
+pub use init_model::{Shape, built_in_tokenizer_digest, init_model_folder};
+pub use unbuilt::refuse as refuse_unbuilt;
 
+use crate::base::facts::ModelFacts;
+use crate::hub::Wanted;
 use crate::lang::signature::{Catalogue, Signature};
+use inspect::{Inputs, Place, Problem, Prompt};
+use serde_json::Value as Json;
 
 /// A stage kind.
 pub trait Stage: Sync {
@@ -35,6 +55,39 @@ pub trait Stage: Sync {
     /// # Errors
     /// A [`StageError`] that says what went wrong and what to do, or that the stage was asked to stop.
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError>;
+
+    /// What its path must name, where it has one.
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    /// What it takes from the Hub, where it does.
+    fn wanted(&self, _args: &Json) -> Option<Wanted> {
+        None
+    }
+
+    /// The prompts of its declared files, read before anything runs; none where it declares none or lacks them yet.
+    ///
+    /// # Errors
+    /// A [`Problem`] of a file.
+    fn prompts(&self, _args: &Json, _inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        Ok(None)
+    }
+
+    /// Whether the rows it makes have the prompts of the rows it takes.
+    fn keeps_prompts(&self) -> bool {
+        false
+    }
+
+    /// The facts of the model it makes from nothing but its arguments and declared files.
+    fn facts(&self, _args: &Json, _inputs: &Inputs) -> Option<ModelFacts> {
+        None
+    }
+
+    /// The roles of the models that must have the tokenizer of the model it changes.
+    fn same_tokenizer(&self, _args: &Json) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Every stage kind. A new one adds its line here and its `mod` above.
@@ -45,10 +98,21 @@ pub static STAGES: &[&dyn Stage] = &[
     &evaluate::Evaluate,
     &generate::Generate,
     &keep::Keep,
+    &map_format::MapFormat,
     &dedup::Dedup,
+    &decontaminate::Decontaminate,
+    &mix::Mix,
+    &take::Take,
+    &split::Split,
+    &merge::Merge,
+    &exec::Exec,
     &local::Local,
     &init_model::InitModel,
+    &hf::Hf,
     &jsonl::Jsonl,
+    &parquet::Parquet,
+    &hf_dataset::HfDataset,
+    &api::Api,
     &arith_problems::ArithProblems,
 ];
 
@@ -62,6 +126,13 @@ pub fn catalogue() -> Catalogue {
     Catalogue {
         stages: STAGES.iter().map(|stage| stage.signature()).collect(),
         rewards: rewards::signatures(),
-        variants: [training::variants(), distill::variants(), evaluate::variants()].concat(),
+        variants: [
+            training::variants(),
+            distill::variants(),
+            grpo::variants(),
+            evaluate::variants(),
+            format::variants(),
+        ]
+        .concat(),
     }
 }

@@ -33,20 +33,24 @@ arguments! {
     pub struct TextArgs {
         /// How long to train: epochs, steps or tokens.
         budget: Budget = Budget::Epochs(3.0),
-            aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"], range 1e-6 ..= 1e300;
+            aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"], range 1e-6 ..= 1e300,
+            source "TRL (num_train_epochs, max_steps)";
         /// Peak learning rate.
-        learning_rate: f64 = 2e-5, aliases ["lr"], range 0 ..= 10;
+        learning_rate: f64 = 2e-5, aliases ["lr"], range 0 ..= 10, source "TRL (SFTConfig)";
         /// Sequences an optimiser step, however they are split into forward passes.
         batch: Seqs = Seqs { seqs: 16 },
             aliases ["batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
         /// The longest row in tokens, prompt and completion together; never more than the model's positions.
-        max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len"], range 2 ..= 1e9;
-        /// What becomes of longer rows.
+        max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len"], range 2 ..= 1e9,
+            source "TRL (max_length)";
+        /// What becomes of longer rows: "drop" leaves them out and counts them, "error" ends the stage, "truncate"
+        /// cuts their end off.
         overlong: Overlong = Overlong::Drop;
         /// Several rows in one forward pass; attention and positions stay apart.
-        packing: bool = true;
-        /// Whether the prompt is trained too.
-        loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs"];
+        packing: bool = true, source "TRL (packing)";
+        /// Whether the prompt is trained too: "completion" trains on the completion and its stop token alone.
+        loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs"],
+            source "TRL (completion_only_loss)";
         ..training: TrainingArgs;
     }
 }

@@ -1,6 +1,6 @@
 //! The fields that every training stage shares, and the argument types they need.
 
-use super::arguments::{Argument, Percent, arguments, string_argument, variant};
+use super::arguments::{Argument, Percent, ToFields, arguments, choice, string_argument, variant};
 use crate::data::encode::LossOn;
 use crate::data::prepare::Overlong;
 use crate::lang::signature::Variant;
@@ -15,21 +15,31 @@ arguments! {
     /// What every training stage can be told about its optimiser.
     pub struct TrainingArgs {
         /// Shape of the learning rate over the stage's steps.
-        schedule: ScheduleArg = ScheduleArg::Cosine, aliases ["lr_scheduler_type", "lr_scheduler"];
+        schedule: ScheduleArg = ScheduleArg::Cosine, aliases ["lr_scheduler_type", "lr_scheduler"],
+            source "transformers (lr_scheduler_type), arXiv:1608.03983";
         /// Share of the steps in which the learning rate rises linearly from 0.
-        warmup: Percent = Percent { percent: 3.0 }, aliases ["warmup_ratio", "warmup_steps"], range 0 ..= 100;
+        warmup: Percent = Percent { percent: 3.0 }, aliases ["warmup_ratio", "warmup_steps"], range 0 ..= 100,
+            source "transformers (warmup_ratio), arXiv:1706.02677";
         /// The learning rate at the end, as a share of its peak.
-        min_lr_ratio: f64 = 0.1, aliases ["min_lr", "min_lr_rate"], range 0 ..= 1;
-        /// Decoupled weight decay (arXiv:1711.05101) on matrices; norms and biases are never decayed.
-        weight_decay: f64 = 0.0, range 0 ..= 1;
+        min_lr_ratio: f64 = 0.1, aliases ["min_lr", "min_lr_rate"], range 0 ..= 1,
+            source "transformers (min_lr_rate)";
+        /// Decoupled weight decay on matrices; norms and biases are never decayed.
+        weight_decay: f64 = 0.0, range 0 ..= 1, source "arXiv:1711.05101 (AdamW)";
         /// Decay of AdamW's first moment.
-        adam_beta1: f64 = 0.9, aliases ["beta1"], range 0 ..= 0.999999;
+        adam_beta1: f64 = 0.9, aliases ["beta1"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
         /// Decay of AdamW's second moment.
-        adam_beta2: f64 = 0.999, aliases ["beta2"], range 0 ..= 0.999999;
+        adam_beta2: f64 = 0.999, aliases ["beta2"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
         /// AdamW's ε; above 0, or a weight that never had a gradient would be 0/0.
-        adam_epsilon: f64 = 1e-8, aliases ["eps", "adam_eps"], range 1e-16 ..= 1;
+        adam_epsilon: f64 = 1e-8, aliases ["eps", "adam_eps"], range 1e-16 ..= 1, source "arXiv:1412.6980 (Adam)";
         /// Gradients with a larger global norm are scaled down to it; 0 clips nothing.
-        max_grad_norm: f64 = 1.0, aliases ["gradient_clipping", "clip_grad_norm"], range 0 ..= 1e9;
+        max_grad_norm: f64 = 1.0, aliases ["gradient_clipping", "clip_grad_norm"], range 0 ..= 1e9,
+            source "transformers (max_grad_norm), arXiv:1211.5063";
+        /// Low-rank adapters on the linear layers instead of training every weight; `none` trains them all.
+        lora: Option<Adapter> = None, aliases ["peft_config", "use_peft", "use_lora", "peft"],
+            source "arXiv:2106.09685 (LoRA)", unbuilt "`lora`";
+        /// Number format of the matrix products. "bf16" keeps the weights and the optimiser's state in f32.
+        dtype: Dtype = Dtype::F32, aliases ["bf16", "fp16", "torch_dtype", "precision", "mixed_precision"],
+            source "arXiv:1710.03740 (mixed precision)", unbuilt "`dtype: \"bf16\"`";
         /// Root of every random choice of the stage.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
     }
@@ -53,9 +63,74 @@ arguments! {
     /// Warm up, stay, decay (arXiv:2404.06395).
     pub struct WsdArgs {
         /// Share of the steps, at the end, in which the learning rate falls to its minimum.
-        decay: Percent = Percent { percent: 10.0 }, range 0 ..= 100;
+        decay: Percent = Percent { percent: 10.0 }, range 0 ..= 100, source "arXiv:2404.06395 (MiniCPM)";
     }
 }
+
+/// The `lora` field, where it is set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adapter {
+    /// Low-rank adapters.
+    Lora(LoraArgs),
+}
+
+arguments! {
+    /// Low-rank adapters: a frozen matrix W becomes W + (alpha / rank) · B·A, and only A and B are trained.
+    pub struct LoraArgs {
+        /// Rows of A and columns of B: the rank of what can be added to a matrix.
+        rank: usize = 16, aliases ["r", "lora_r", "lora_rank"], range 1 ..= 4096,
+            source "PEFT (r), arXiv:2106.09685";
+        /// Numerator of the factor alpha / rank before B·A.
+        alpha: f64 = 32.0, aliases ["lora_alpha"], range 0 ..= 1e6, source "PEFT (lora_alpha), arXiv:2106.09685";
+        /// Share of the adapter's inputs that is zeroed in training, from 0 to 1.
+        dropout: f64 = 0.0, aliases ["lora_dropout"], range 0 ..= 0.99, source "PEFT (lora_dropout)";
+        /// The matrices that get an adapter: every linear layer but the head, those of attention, or those of the
+        /// feed-forward blocks.
+        targets: LoraTargets = LoraTargets::AllLinear, aliases ["target_modules", "lora_target", "modules"],
+            source "PEFT (target_modules), arXiv:2305.14314";
+    }
+}
+
+/// The `targets` field of `lora`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoraTargets {
+    /// Every linear layer but the head.
+    AllLinear,
+    /// Queries, keys, values and the attention's output.
+    Attention,
+    /// The feed-forward blocks.
+    Mlp,
+}
+
+string_argument!(LoraTargets {
+    "all-linear" => LoraTargets::AllLinear,
+    "attention" => LoraTargets::Attention,
+    "mlp" => LoraTargets::Mlp,
+});
+
+impl Argument for Adapter {
+    fn ty() -> Type {
+        Type::Variant("lora".to_string())
+    }
+    fn to_value(&self) -> Value {
+        let Adapter::Lora(args) = self;
+        Value::Variant("lora".to_string(), args.to_fields())
+    }
+}
+
+/// The `dtype` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 16 bits with f32's exponent.
+    Bf16,
+}
+
+string_argument!(Dtype { "f32" => Dtype::F32, "bf16" => Dtype::Bf16 });
 
 impl PartialEq for WsdArgs {
     fn eq(&self, other: &Self) -> bool {
@@ -67,17 +142,14 @@ impl Copy for WsdArgs {}
 
 impl Argument for ScheduleArg {
     fn ty() -> Type {
-        let plain = ["cosine", "linear", "constant"].map(String::from).to_vec();
-        Type::OneOf(vec![Type::Strings(plain), Type::Variant("wsd".to_string())])
+        choice(&["cosine", "linear", "constant"], &["wsd"])
     }
     fn to_value(&self) -> Value {
         match self {
             ScheduleArg::Cosine => Value::String("cosine".to_string()),
             ScheduleArg::Linear => Value::String("linear".to_string()),
             ScheduleArg::Constant => Value::String("constant".to_string()),
-            ScheduleArg::Wsd(args) => {
-                Value::Variant("wsd".to_string(), vec![("decay".to_string(), args.decay.to_value())])
-            }
+            ScheduleArg::Wsd(args) => Value::Variant("wsd".to_string(), args.to_fields()),
         }
     }
 }
@@ -128,5 +200,8 @@ impl TrainingArgs {
 
 /// The variants that training fields take.
 pub fn variants() -> Vec<Variant> {
-    vec![variant("wsd", "Warm up, stay at the peak, decay at the end.", WsdArgs::fields(), Some("decay"))]
+    vec![
+        variant("wsd", "Warm up, stay at the peak, decay at the end.", WsdArgs::fields(), Some("decay")),
+        variant("lora", "Low-rank adapters in place of training every weight.", LoraArgs::fields(), Some("rank")),
+    ]
 }

@@ -3,7 +3,7 @@
 //! Sequence-level distillation (Kim and Rush, arXiv:1606.07947) is [`super::sft`] on the teacher's completions. Both
 //! sides are cut to the tokenizer's real vocabulary and renormalised; there is no T² factor.
 
-use super::divergence::{Direction, divergence_rows};
+use super::divergence::{Measure, divergence_rows};
 use super::sft::{SftSettings, run_epochs};
 use super::step::Learner;
 use super::stream::{Stream, streams_for_logits};
@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 /// The divergence and its settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Divergence {
-    /// Which way round.
-    pub direction: Direction,
+    /// What is measured.
+    pub measure: Measure,
     /// Both logits are divided by it.
     pub temperature: f64,
     /// Ids that the tokenizer really has; logits beyond are left out on both sides.
@@ -57,9 +57,8 @@ fn add_stream(
     let student = real_logits(&learner.decoder, stream, divergence.vocabulary)?;
     let taught = flat(&real_logits(teacher, stream, divergence.vocabulary)?)?;
     let mut gradient = vec![0.0; taught.len()];
-    let (direction, temperature) = (divergence.direction, divergence.temperature);
-    let value =
-        divergence_rows(direction, temperature, divergence.vocabulary, &taught, &flat(&student)?, &mut gradient);
+    let (measure, temperature) = (divergence.measure, divergence.temperature);
+    let value = divergence_rows(measure, temperature, divergence.vocabulary, &taught, &flat(&student)?, &mut gradient);
     let gradient = Tensor::from_vec(gradient, student.shape(), student.device())?;
     // Linear in the logits with the divergence's own gradient as the factor: the tape carries it on exactly.
     let loss = ((student * gradient)?.sum_all()? * (1.0 / tokens))?;

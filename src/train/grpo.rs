@@ -20,7 +20,6 @@ use crate::nn::Params;
 use crate::reward::{RewardPart, RewardSum};
 use crate::rollout::{self, Completion, Prompt, RolloutError, Sampling, Stop};
 use candle_core::Tensor;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 type Metrics = BTreeMap<String, f64>;
@@ -29,8 +28,7 @@ type Metrics = BTreeMap<String, f64>;
 const FLAT_BATCHES: u64 = 10;
 
 /// What becomes of completions that were cut at the length limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlong {
     /// They count like any other.
     Keep,
@@ -38,6 +36,24 @@ pub enum Overlong {
     Mask,
     /// Their reward is 0, or what it was where that is less: a wrong answer never gains by running on.
     Zero,
+    /// [`loss::soft_overlong`] is added to the reward of every completion.
+    Soft {
+        /// Tokens before the limit in which the punishment grows.
+        buffer: usize,
+        /// The longest completion in tokens.
+        limit: usize,
+    },
+}
+
+impl Overlong {
+    /// The reward after what its length costs.
+    fn reward(self, total: f64, completion: &Completion) -> f64 {
+        match self {
+            Overlong::Zero if completion.stop == Stop::Length => total.min(0.0),
+            Overlong::Soft { buffer, limit } => total + loss::soft_overlong(completion.ids.len(), limit, buffer),
+            _ => total,
+        }
+    }
 }
 
 /// What to train with.
@@ -173,8 +189,7 @@ impl Trainer<'_> {
         let text =
             self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
         let score = self.settings.reward.evaluate(&task.row, &text);
-        let zeroed = truncated && self.settings.overlong == Overlong::Zero;
-        let reward = score.total.map(|total| if zeroed { total.min(0.0) } else { total });
+        let reward = score.total.map(|total| self.settings.overlong.reward(total, &completion));
         let mut ids = task.prompt.clone();
         ids.extend(&completion.ids);
         let mask = (0..ids.len()).map(|at| at >= task.prompt.len().max(1)).collect();

@@ -33,6 +33,13 @@ pub enum RewardScaling {
     None,
 }
 
+/// What a completion's length adds to its reward (DAPO, arXiv:2503.14476, eq. 13): 0 up to `buffer` tokens before
+/// `limit`, then falling linearly, −1 at the limit.
+pub fn soft_overlong(length: usize, limit: usize, buffer: usize) -> f64 {
+    let over = length as f64 - (limit as f64 - buffer as f64);
+    -(over / buffer.max(1) as f64).clamp(0.0, 1.0)
+}
+
 /// Estimators of KL(policy ‖ reference) from one sample (Schulman, "Approximating KL divergence", 2020).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -355,6 +362,13 @@ mod tests {
                 let slope = (estimator.value(d + 1e-6) - estimator.value(d - 1e-6)) / 2e-6;
                 assert!((estimator.slope(d) - slope).abs() < 1e-8);
             }
+        }
+    }
+
+    #[test]
+    fn the_soft_overlong_punishment_equals_the_published_vectors() {
+        for (length, wanted) in [(0, 0.0), (80, 0.0), (81, -0.05), (90, -0.5), (100, -1.0), (101, -1.0)] {
+            assert!((soft_overlong(length, 100, 20) - wanted).abs() < 1e-12, "{length}");
         }
     }
 

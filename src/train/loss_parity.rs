@@ -1,6 +1,6 @@
 //! The policy losses and divergences against PyTorch's autograd: `tests/parity/losses.py` writes the cases.
 
-use super::divergence::{Direction, divergence_rows};
+use super::divergence::{Direction, Measure, divergence_rows};
 use super::loss::{Denominators, KlEstimator, Objective, PolicyLoss, RewardScaling, Trajectory, advantages};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -124,8 +124,9 @@ fn hold(batch: &Batch, expected: &Expected) -> usize {
 fn divergences_and_gradients_equal_pytorchs() {
     for case in cases().divergence {
         let Divergence { direction, temperature, vocabulary, .. } = case;
+        let measure = Measure::Kl { direction, top_k: None };
         let mut gradient = vec![0.0; case.student.len()];
-        let value = divergence_rows(direction, temperature, vocabulary, &case.teacher, &case.student, &mut gradient);
+        let value = divergence_rows(measure, temperature, vocabulary, &case.teacher, &case.student, &mut gradient);
         let what = format!("{direction:?} at {temperature}");
         assert_close(value, case.value, 1e-6, &what);
         for (found, wanted) in gradient.iter().zip(&case.gradient) {

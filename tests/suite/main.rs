@@ -3,8 +3,17 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bad_input;
+mod doc;
 mod docs;
+mod editors;
 mod floors;
 mod hard_files;
+mod fmt;
+mod graph;
+mod inputs;
 mod journey;
+mod lsp;
 mod program;
+mod spec;
+mod spec_notes;
+mod unbuilt;

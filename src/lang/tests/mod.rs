@@ -1,29 +1,24 @@
-//! The language as a whole: annotated programs of `tests/spec`, and what programs evaluate to.
+//! The language as a whole: what programs evaluate to. What they mean is specified by `tests/spec`.
 
 mod catalogue;
+mod format;
+mod generate;
+mod index;
+mod outline;
 mod programs;
-mod spec;
 
 use super::{Compilation, compile};
 use crate::base::source::Loader;
 use crate::diag::render::one_line;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-/// Files from memory first, then from `tests/spec`.
+/// Files in memory.
 pub(super) struct Files(BTreeMap<String, String>);
 
 impl Loader for Files {
     fn load(&self, path: &str) -> Result<String, String> {
-        if let Some(text) = self.0.get(path) {
-            return Ok(text.clone());
-        }
-        std::fs::read_to_string(spec_folder().join(path)).map_err(|error| error.kind().to_string())
+        self.0.get(path).cloned().ok_or_else(|| format!("there is no {path}"))
     }
-}
-
-fn spec_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec")
 }
 
 /// Compiles `main.srlm` of some files in memory.

@@ -4,7 +4,7 @@ use super::{clean, codes, compiled, listed};
 use crate::lang::program::Program;
 use crate::lang::value::Value;
 
-const HELLO: &str = include_str!("../../../tests/spec/hello.srlm");
+const HELLO: &str = include_str!("../../../tests/spec/examples/hello.srlm");
 
 fn arg<'p>(program: &'p Program, kind: &str, name: &str) -> &'p Value {
     let call = program.calls.iter().find(|call| call.kind == kind).expect("the kind is there");
@@ -202,7 +202,7 @@ fn imports_that_form_a_ring_are_shown_as_one() {
 
 #[test]
 fn a_sweep_shares_prefixes_and_has_labels() {
-    let text = include_str!("../../../tests/spec/orderings.srlm");
+    let text = include_str!("../../../tests/spec/sweeps/orderings.srlm");
     let program = clean(text).program;
     let sweep = &program.sweeps[0];
     assert_eq!(sweep.cells.len(), 13);
@@ -245,7 +245,7 @@ fn names_come_from_bindings_and_fields_keep_their_places() {
 
 #[test]
 fn compiling_twice_gives_the_same_program() {
-    let text = include_str!("../../../tests/spec/orderings.srlm");
+    let text = include_str!("../../../tests/spec/sweeps/orderings.srlm");
     let once = || format!("{:?}", clean(text).program);
     assert_eq!(once(), once());
 }

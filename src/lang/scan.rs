@@ -31,6 +31,13 @@ pub(super) struct Slice {
     pub broken: bool,
 }
 
+impl Slice {
+    /// Its text, out of that of the file.
+    pub fn code<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.start..self.end]
+    }
+}
+
 /// What scanning gives.
 pub(super) struct Scan {
     /// The items.

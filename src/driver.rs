@@ -3,15 +3,22 @@
 mod compare;
 mod cost;
 mod disk;
+pub mod doc;
 mod fix;
 pub mod format;
+pub mod graph;
+mod inputs;
+mod leaks;
+mod lock;
 mod node;
+mod pin;
 mod save;
 mod scores;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
 pub use fix::{Fixed, fix};
+pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
 pub use save::{refuse_filled, save};
 pub use scores::scores;
@@ -108,17 +115,59 @@ impl<'a, P: AsRef<[(String, String)]> + ?Sized> From<&'a P> for Settings<'a> {
     }
 }
 
-/// Reads and checks a file, with params as the command line gives them. No store is looked at.
+/// Reads and checks a file, with params as the command line gives them, and the files that it declares. No store is
+/// looked at, and no network is used.
 ///
 /// # Errors
-/// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it has errors.
+/// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it or a declared file has errors.
 pub fn check<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
-    let loader = DiskLoader::new(&home(file));
-    checked(file, settings.into(), &loader)?.without_errors()
+    judged(compiled(file, settings)?, file)
+}
+
+/// A file without errors together with the files that it declares.
+fn judged(checked: Checked, file: &Path) -> Result<Checked, Failure> {
+    let checked = held(checked, file)?;
+    let contents = inputs::contents(&checked.program, &checked.sources);
+    checked.with(contents)
+}
+
+/// Checks a file and hashes its declared inputs. They are read only where the store lacks a dataset made of them.
+///
+/// # Errors
+/// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
+/// store.
+pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
+    open_compiled(compiled(file, settings)?, file, store)
+}
+
+/// As [`open`], of a file that was compiled without errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Project, Failure> {
+    let mut checked = held(checked, file)?;
+    let graph = match Graph::build(&checked.program, &DiskFiles) {
+        Ok(graph) => graph,
+        Err(diagnostics) => {
+            checked.diagnostics.extend(diagnostics);
+            return Err(Failure::File(Box::new(checked)));
+        }
+    };
+    let store = Store::open(store)?;
+    if lacks_inputs(&graph, &store)? {
+        let contents = inputs::contents(&checked.program, &checked.sources);
+        checked = checked.with(contents)?;
+    }
+    Ok(Project { checked, graph, store })
+}
+
+/// A file without errors, as far as it can be judged by itself.
+fn compiled<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
+    read(file, settings.into(), &DiskLoader::new(&home(file)))?.with(Vec::new())
 }
 
 /// A file as it is, errors included, with texts from `loader`.
-fn checked(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
+fn read(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
     let entry = file.to_string_lossy();
     loader.load(&entry).map_err(Failure::Input)?;
     let name = settings.file.map(|file| file.to_string_lossy());
@@ -129,27 +178,22 @@ fn checked(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Check
     Ok(Checked { program: compiled.program, diagnostics: compiled.diagnostics, sources: compiled.sources })
 }
 
-/// Checks a file and hashes its declared inputs.
-///
-/// # Errors
-/// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
-/// store.
-pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
-    open_checked(check(file, settings)?, store)
+/// A file whose sources are held to their bytes and whose paths lead to what its stages read.
+fn held(mut checked: Checked, file: &Path) -> Result<Checked, Failure> {
+    let mut found = pin::pin(&mut checked.program, &home(file));
+    found.extend(inputs::places(&checked.program, &checked.sources));
+    found.extend(inputs::tokenizers(&checked.program));
+    checked.with(found)
 }
 
-/// Hashes the declared inputs of a file that was checked without errors.
-///
-/// # Errors
-/// As [`open`].
-pub fn open_checked(mut checked: Checked, store: PathBuf) -> Result<Project, Failure> {
-    match Graph::build(&checked.program, &DiskFiles) {
-        Ok(graph) => Ok(Project { checked, graph, store: Store::open(store)? }),
-        Err(diagnostics) => {
-            checked.diagnostics.extend(diagnostics);
-            Err(Failure::File(Box::new(checked)))
+/// Whether the store lacks the result of a stage that reads a file of the user's.
+fn lacks_inputs(graph: &Graph, store: &Store) -> Result<bool, Failure> {
+    for node in graph.nodes().filter(|node| inputs::reads_files(&node.kind)) {
+        if store.lookup(&node.key)?.found().is_none() {
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 /// What `run` would do for the targets of these names, or for all.
@@ -203,8 +247,8 @@ fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
     let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
     let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
     diagnostics.dedup();
-    let checked = Checked { program: Program::default(), diagnostics, sources: project.checked.sources.clone() };
-    checked.without_errors().map(drop)
+    let sources = project.checked.sources.clone();
+    Checked { program: Program::default(), diagnostics: Vec::new(), sources }.with(diagnostics).map(drop)
 }
 
 /// Where results are kept: as asked for, else `$SRLM_STORE`, else `.srlm` in the project's folder.
@@ -226,7 +270,11 @@ impl Checked {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    fn without_errors(self) -> Result<Checked, Failure> {
+    /// With further findings, in the order of their places; a failure where there is an error among all.
+    fn with(mut self, found: Vec<Diagnostic>) -> Result<Checked, Failure> {
+        self.diagnostics.extend(found);
+        let place = |found: &Diagnostic| found.span().map(|span| (span.source, span.start, span.end));
+        self.diagnostics.sort_by_key(|found| (place(found), found.code));
         if self.has_errors() { Err(Failure::File(Box::new(self))) } else { Ok(self) }
     }
 }

@@ -9,6 +9,7 @@ pub mod diag;
 pub mod driver;
 pub mod eval;
 pub mod exec;
+pub mod hub;
 pub mod lang;
 pub mod lsp;
 pub mod model;

@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod event;
+pub mod facts;
 pub mod fs;
 pub mod kind;
 pub mod seed;

@@ -1,6 +1,7 @@
 //! The command line as types.
 
 use crate::driver::Settings;
+use crate::driver::graph::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -88,7 +89,7 @@ pub enum Command {
         /// A pipeline, a stage, the label of a cell, or the start of a key
         node: String,
     },
-    /// Check a file without looking at the store
+    /// Check a file and the files it reads, without looking at the store
     Check(Check),
     /// Explain a code such as E021, with an example; without a code, list them all
     Explain {
@@ -98,6 +99,19 @@ pub enum Command {
     },
     /// Write files in the one style of the language
     Fmt(Fmt),
+    /// Hold what a file takes from the Hub to commits and digests, in srlm.lock beside the project
+    Lock {
+        /// The file.
+        #[command(flatten)]
+        program: Program,
+        /// Take over what the Hub has now, for sources in the lock too
+        #[arg(long)]
+        update: bool,
+    },
+    /// Explain a stage, a field, an item of the library or a word of the language, or document a file
+    Doc(Doc),
+    /// Draw the stages of a file: stages that differ only along the axes of a sweep are one box
+    Graph(Graph),
     /// Show a stage's record: metrics, timings, outputs and some of its rows
     Show {
         /// The file.
@@ -172,12 +186,12 @@ pub struct Check {
     pub diff: bool,
     /// How findings are written; json: one object a line; sarif: one SARIF 2.1.0 log
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["fix", "json"])]
-    pub format: Option<Format>,
+    pub format: Option<Findings>,
 }
 
 /// The forms in which `srlm check` writes its findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum Findings {
     /// For people, on standard error.
     Text,
     /// One object a line, on standard output.
@@ -198,6 +212,37 @@ pub struct Fmt {
     /// Write nothing; show what would change
     #[arg(long)]
     pub diff: bool,
+}
+
+/// `srlm doc`
+#[derive(Debug, Args)]
+pub struct Doc {
+    /// `sft`, `grpo.epsilon`, `std.models.tiny`, `sweep`, …; `stages` and `std` for all; FILE.srlm for a file of yours
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write Markdown
+    #[arg(long)]
+    pub markdown: bool,
+    /// Write to this file
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// `srlm graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The file.
+    #[command(flatten)]
+    pub program: Program,
+    /// How it is written [default: as the name of the output file says, else dot]
+    #[arg(long, value_name = "FORMAT", value_parser = graph_format)]
+    pub format: Option<Format>,
+    /// Every stage in a box of its own
+    #[arg(long)]
+    pub expand: bool,
+    /// Write to this file
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
 }
 
 /// `srlm store …`
@@ -254,6 +299,16 @@ fn param(text: &str) -> Result<(String, String), String> {
             Ok((name.trim().to_string(), value.trim().to_string()))
         }
         _ => Err("NAME=EXPR is expected, such as seeds=[1,2]".into()),
+    }
+}
+
+fn graph_format(text: &str) -> Result<Format, String> {
+    match text {
+        "dot" => Ok(Format::Dot),
+        "mermaid" => Ok(Format::Mermaid),
+        "svg" => Ok(Format::Svg),
+        "json" => Ok(Format::Json),
+        _ => Err("dot, mermaid, svg or json is expected".into()),
     }
 }
 

@@ -3,11 +3,14 @@
 mod args;
 mod check;
 mod compare;
+mod doc;
 mod exit;
 mod explain;
 mod failure;
 mod fmt;
+mod graph;
 mod init_model;
+mod lock;
 mod lsp;
 mod output;
 mod plan;
@@ -45,7 +48,10 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Check(args) => check::check(args, output),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
+        Command::Lock { program, update } => lock::lock(program, *update, output),
         Command::Fmt(args) => fmt::fmt(args, output),
+        Command::Doc(args) => doc::doc(args, output),
+        Command::Graph(args) => graph::graph(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),

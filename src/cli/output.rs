@@ -1,12 +1,15 @@
 //! The only file that prints: results to standard output, everything else to standard error.
 
 use crate::base::event::Sink;
+use crate::base::fs::write_atomic;
 use crate::diag::render::Look;
+use crate::driver::Failure;
 use crate::report::jsonl::JsonLines;
 use crate::report::lines::Lines;
 use crate::report::terminal::Terminal;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::Path;
 
 /// Where a command's words go.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,7 @@ pub struct Output {
     pub colour: bool,
     /// Sentences instead of pictures, for screen readers.
     pub narrated: bool,
+    plain: bool,
 }
 
 impl Output {
@@ -26,7 +30,8 @@ impl Output {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
         let colourless = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let narrated = narrated || is_set("SRLM_NARRATED") || is_set("NO_GRAPHICS");
-        Output { json, colour: !colourless && !narrated && stderr().is_terminal(), narrated }
+        let plain = colourless || narrated;
+        Output { json, colour: !plain && stderr().is_terminal(), narrated, plain }
     }
 
     /// How diagnostics look.
@@ -42,6 +47,17 @@ impl Output {
     pub fn result(&self, text: &str) {
         let mut output = stdout().lock();
         let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+
+    /// Writes a result as it is, to a file where one is named.
+    pub fn result_to(&self, file: Option<&Path>, text: &str) -> Result<(), Failure> {
+        match file {
+            Some(path) => write_atomic(path, text.as_bytes()).map_err(|error| Failure::Machine(error.to_string())),
+            None => {
+                self.result(text);
+                Ok(())
+            }
+        }
     }
 
     /// Writes a result as one line of JSON.
@@ -62,7 +78,12 @@ impl Output {
         self.say(&format!("{label}: {message}"));
     }
 
-    /// Columns that a text on standard error may have.
+    /// Whether names in a result may be bold: a person looks on, and nobody asked for plain text.
+    pub fn bold_results(&self) -> bool {
+        !self.plain && stdout().is_terminal()
+    }
+
+    /// Columns that a text may have.
     pub fn width(&self) -> usize {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         columns.unwrap_or(100).clamp(40, 120)

@@ -127,10 +127,12 @@ impl Format {
     fn parts(&self, fields: &Fields) -> Result<Parts, String> {
         match self {
             Format::Gsm8k => gsm8k(fields),
-            Format::Math => problem(fields, &["problem"], &["answer"]),
-            Format::Minerva | Format::Aime24 => problem(fields, &["problem", "question"], &["answer"]),
-            Format::Amc23 => problem(fields, &["question", "problem"], &["answer"]),
-            Format::Olympiad => problem(fields, &["question", "problem"], &["final_answer", "answer"]),
+            Format::Math => problem(fields, &["problem"], &["answer"], Some("solution")),
+            Format::Minerva | Format::Aime24 => {
+                problem(fields, &["problem", "question"], &["answer"], Some("solution"))
+            }
+            Format::Amc23 => problem(fields, &["question", "problem"], &["answer"], None),
+            Format::Olympiad => problem(fields, &["question", "problem"], &["final_answer", "answer"], None),
             Format::Svamp => svamp(fields),
             Format::Chat | Format::Rows | Format::Auto => chat(fields),
             Format::PromptCompletion => {
@@ -156,19 +158,23 @@ impl Columns {
 
 type Parts = (Vec<Message>, Option<String>, Option<String>);
 
-/// A competition problem: its text, its solution where there is one, and its answer, told apart or boxed at the end.
-fn problem(fields: &Fields, prompts: &[&'static str], answers: &[&'static str]) -> Result<Parts, String> {
+/// A competition problem: its text, its solution where there is one, and its answer, told apart or boxed at the end of
+/// the field `boxed`.
+fn problem(
+    fields: &Fields,
+    prompts: &[&'static str],
+    answers: &[&'static str],
+    boxed: Option<&'static str>,
+) -> Result<Parts, String> {
     let present = |names: &[&'static str]| names.iter().copied().find(|name| fields.contains_key(*name));
     let question = text(fields, present(prompts).unwrap_or(prompts[0]))?;
-    let solution = optional(fields, "solution")?;
-    let gold = match present(answers) {
-        Some(name) => answer(fields, name)?,
-        None => {
-            let text = solution.as_deref().ok_or_else(|| missing(fields, answers[0]))?;
-            last_boxed(text).ok_or("a `solution` without a boxed answer")?
+    let gold = match (present(answers), boxed) {
+        (None, Some(name)) if fields.contains_key(name) => {
+            last_boxed(&answer(fields, name)?).ok_or_else(|| format!("a `{name}` without a boxed answer"))?
         }
+        (found, _) => answer(fields, found.unwrap_or(answers[0]))?,
     };
-    Ok((vec![Message::user(question)], solution, Some(gold)))
+    Ok((vec![Message::user(question)], optional(fields, "solution")?, Some(gold)))
 }
 
 fn last_boxed(text: &str) -> Option<String> {

@@ -47,3 +47,40 @@ pub fn interleave(parts: Vec<Vec<Row>>) -> Vec<Row> {
     placed.sort_by(|(left, _), (right, _)| left.total_cmp(right));
     concatenate(vec![placed.into_iter().map(|(_, row)| row).collect()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, count: usize) -> Vec<Row> {
+        (0..count).map(|at| Row { id: format!("{name}{at}"), ..Row::new("q", None, None) }).collect()
+    }
+
+    fn ids(rows: &[Row]) -> Vec<&str> {
+        rows.iter().map(|row| row.id.as_str()).collect()
+    }
+
+    #[test]
+    fn weights_are_held_to_the_scarcest_dataset() {
+        let counts = |weights: &[f64]| {
+            let parts = weighted(vec![part("a", 10), part("b", 3), part("c", 100)], weights)?;
+            Ok::<_, DataError>(parts.iter().map(Vec::len).collect::<Vec<_>>())
+        };
+        assert_eq!(counts(&[2.0, 1.0, 1.0]).unwrap(), [6, 3, 3]);
+        assert_eq!(counts(&[0.5, 0.0, 0.5]).unwrap(), [10, 0, 10]);
+        assert!(counts(&[1.0, 1.0]).unwrap_err().to_string().contains("2 numbers for 3 datasets"));
+        assert!(counts(&[0.0, 0.0, 0.0]).is_err());
+    }
+
+    #[test]
+    fn interleaved_parts_are_spread_evenly_in_their_own_order() {
+        let rows = interleave(vec![part("a", 4), part("b", 2), vec![]]);
+        assert_eq!(ids(&rows), ["a0", "b0", "a1", "a2", "b1", "a3"]);
+    }
+
+    #[test]
+    fn an_id_that_is_taken_changes() {
+        let rows = concatenate(vec![part("a", 2), part("a", 2)]);
+        assert_eq!(ids(&rows), ["a0", "a1", "a0-2", "a1-2"]);
+    }
+}

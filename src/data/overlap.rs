@@ -53,3 +53,46 @@ fn words(text: &str) -> Vec<String> {
     let runs = text.split(|letter: char| !letter.is_alphanumeric());
     runs.filter(|run| !run.is_empty()).map(str::to_lowercase).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::Message;
+    use super::*;
+
+    fn row(prompt: &str) -> Row {
+        Row::new(prompt, None, None)
+    }
+
+    #[test]
+    fn a_shared_run_is_found_whatever_its_case_and_punctuation() {
+        let tests = TestItems::new(&[row("Tom has three red apples, and eats two.")], 5);
+        assert!(tests.overlap(&row("Yesterday TOM HAS three (red) apples!")));
+        assert!(!tests.overlap(&row("Tom has three green apples and eats two")));
+        let leaked = Row { completion: Some("Note: three red apples and eats".to_string()), ..row("another") };
+        assert!(tests.overlap(&leaked));
+    }
+
+    #[test]
+    fn a_short_item_counts_only_as_a_whole_prompt() {
+        let tests = TestItems::new(&[row("What is 2+2?")], 13);
+        assert!(tests.overlap(&row("what is 2 + 2")));
+        assert!(!tests.overlap(&row("What is 2+2? Explain.")));
+        assert!(!TestItems::new(&[row("?")], 13).overlap(&row("!")));
+    }
+
+    #[test]
+    fn a_template_gives_no_item_away_and_neither_does_a_system_turn() {
+        let numbered = |at: usize| row(&format!("{at} is the number; think step by step and answer"));
+        let items: Vec<Row> = (0..=TEMPLATE).map(numbered).collect();
+        let tests = TestItems::new(&items, 6);
+        assert!(!tests.overlap(&row("Now think step by step and answer")));
+        assert!(tests.overlap(&numbered(3)));
+        let system = Message::new("system", "one two three four five six seven");
+        let with_system = |prompt: &str| {
+            let mut row = row(prompt);
+            row.messages.insert(0, system.clone());
+            row
+        };
+        assert!(!TestItems::new(&[with_system("a b c d e f g")], 6).overlap(&with_system("h i")));
+    }
+}

@@ -17,17 +17,17 @@ use std::path::Path;
 /// what was found and what is expected.
 pub fn read_file(path: &Path, format: &Format) -> Result<Vec<Row>, DataError> {
     let mut rows = Vec::new();
-    for_each_row(path, format, &mut |row| rows.push(row))?;
+    for_each_row(path, format, &mut |_, row| rows.push(row))?;
     make_ids_unique(&mut rows);
     Ok(rows)
 }
 
-/// Hands every row of a user's file to `visit`, in order, ids as they stand there. JSON Lines and parquet are read
+/// Hands every row of a user's file with its line to `visit`, in order, ids as they stand there. JSON Lines and parquet are read
 /// piece by piece.
 ///
 /// # Errors
 /// As [`read_file`].
-pub fn for_each_row(path: &Path, format: &Format, visit: &mut dyn FnMut(Row)) -> Result<(), DataError> {
+pub fn for_each_row(path: &Path, format: &Format, visit: &mut dyn FnMut(usize, Row)) -> Result<(), DataError> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| crate::base::fs::at(path, error))?;
     let mut reader = RowReader::new(&name, format, visit);
@@ -45,11 +45,11 @@ struct RowReader<'a> {
     file: &'a str,
     format: Format,
     started: bool,
-    visit: &'a mut dyn FnMut(Row),
+    visit: &'a mut dyn FnMut(usize, Row),
 }
 
 impl<'a> RowReader<'a> {
-    fn new(file: &'a str, format: &Format, visit: &'a mut dyn FnMut(Row)) -> Self {
+    fn new(file: &'a str, format: &Format, visit: &'a mut dyn FnMut(usize, Row)) -> Self {
         RowReader { file, format: format.clone(), started: false, visit }
     }
 
@@ -59,7 +59,7 @@ impl<'a> RowReader<'a> {
             self.format = Format::detect(fields).ok_or_else(|| unknown_fields(self.file, line, fields))?;
         }
         match self.format.row(fields) {
-            Ok(row) => (self.visit)(row),
+            Ok(row) => (self.visit)(line, row),
             Err(found) if first => return Err(self.wrong_format(line, found, fields)),
             Err(found) => return Err(malformed(self.file, line, &found, &self.format.needs())),
         }
@@ -116,7 +116,10 @@ pub(super) fn malformed(file: &str, line: usize, found: &str, expected: &str) ->
 fn unknown_fields(file: &str, line: usize, fields: &Fields) -> DataError {
     let names: Vec<_> = fields.keys().take(12).map(|name| format!("`{name}`")).collect();
     let known: Vec<_> = FORMATS[1..].iter().map(|(_, name, needs)| format!("{name}: {needs}")).collect();
-    let found = format!("a row with the fields {}", names.join(", "));
+    let found = match names.is_empty() {
+        true => "a row without fields".to_string(),
+        false => format!("a row with the fields {}", names.join(", ")),
+    };
     malformed(file, line, &found, &format!("no known format has these; known are: {}", known.join("; ")))
 }
 

@@ -1,13 +1,13 @@
 //! Tests of the readers: every format, every kind of bad file, and the real sets where they are at hand.
 
 use super::*;
-use crate::data::format::without_annotations;
+use crate::data::format::{Columns, without_annotations};
 
 const GSM: &str = "{\"question\":\"How many?\",\"answer\":\"48/2 = <<48/2=24>>24 clips.\\n#### 24\"}";
 
 fn read(text: &str, format: Format) -> Result<Vec<Row>, DataError> {
     let mut rows = Vec::new();
-    let mut visit = |row| rows.push(row);
+    let mut visit = |_, row| rows.push(row);
     let mut reader = RowReader::new("data/rows.jsonl", &format, &mut visit);
     for_each_json("data/rows.jsonl", text.as_bytes(), &mut |line, fields| reader.record(line, fields))?;
     reader.end()?;
@@ -93,11 +93,81 @@ fn empty_files_and_files_that_are_no_text_are_errors() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.jsonl");
-    std::fs::write(&path, b"{}\n\xff\xfe").unwrap();
+    std::fs::write(&path, [GSM.as_bytes(), b"\n\xff\xfe"].concat()).unwrap();
     let told = read_file(&path, &Format::Auto).unwrap_err().to_string();
     assert!(told.contains("bad.jsonl:2: found a byte that is not UTF-8"), "{told}");
     let absent = read_file(&folder.path().join("none.jsonl"), &Format::Auto).unwrap_err().to_string();
     assert!(absent.contains("none.jsonl"), "{absent}");
+}
+
+#[test]
+fn a_first_row_of_another_format_names_those_that_fit() {
+    let math = r#"{"problem":"P","solution":"so \\boxed{\\frac{1}{2}}"}"#;
+    match read(math, Format::Gsm8k) {
+        Err(DataError::WrongFormat { found, fits, .. }) => {
+            assert_eq!(found, "no `question`, only `problem`, `solution`");
+            assert_eq!(fits, ["math", "minerva", "aime24"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn competitions_are_read_as_the_hub_has_them() {
+    let answer = |text: &str, format: Format| read(text, format).unwrap()[0].answer.clone().unwrap();
+    assert_eq!(answer(r#"{"problem":"P","solution":"so $\\boxed{\\frac{1}{2}}$"}"#, Format::Math), "\\frac{1}{2}");
+    assert_eq!(answer(r#"{"question":"Q","answer":27.0}"#, Format::Auto), "27");
+    assert_eq!(answer(r#"{"question":"Q","final_answer":["2","$x$"],"solution":["s"]}"#, Format::Auto), "2, $x$");
+    assert_eq!(answer(r#"{"problem":"P","solution":"\\boxed{204}","id":60}"#, Format::Aime24), "204");
+    assert_eq!(answer(r#"{"question":"Q","solution":"\\boxed{4e33}"}"#, Format::Minerva), "4e33");
+}
+
+#[test]
+fn columns_name_any_field() {
+    let columns = |answer: &str| {
+        Format::Columns(Columns { prompt: "input".to_string(), completion: None, answer: Some(answer.to_string()) })
+    };
+    let row = r#"{"input":"2+2=","gold":4,"id":7}"#;
+    assert_eq!(read(row, columns("gold")).unwrap()[0].answer.as_deref(), Some("4"));
+    let told = read(row, columns("golden")).unwrap_err().to_string();
+    assert!(told.contains("no `golden`, only `input`, `gold`, `id`"), "{told}");
+}
+
+#[test]
+fn parquet_is_read_row_by_row_and_its_damage_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    write_parquet(&path, &["How many?", "Why?"], &["#### 24", "#### 7"]);
+    let rows = read_file(&path, &Format::Auto).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[1].question(), rows[1].answer.as_deref()), ("Why?", Some("7")));
+    let bytes = std::fs::read(&path).unwrap();
+    for broken in [&bytes[..bytes.len() / 2], b"PAR1", b""] {
+        std::fs::write(&path, broken).unwrap();
+        let told = read_file(&path, &Format::Auto).unwrap_err().to_string();
+        assert!(told.contains("rows.parquet:1: found broken parquet"), "{told}");
+    }
+}
+
+/// Two columns of texts, as the Hub's GSM8K has them.
+fn write_parquet(path: &Path, questions: &[&str], answers: &[&str]) {
+    use ::parquet::basic::Compression;
+    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    let schema = parse_message_type("message m { required binary question (UTF8); required binary answer (UTF8); }");
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let file = File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema.unwrap().into(), properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for texts in [questions, answers] {
+        let values: Vec<ByteArray> = texts.iter().map(|text| ByteArray::from(*text)).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
 }
 
 #[test]

@@ -15,3 +15,39 @@ pub fn sample(rows: Vec<Row>, n: usize, seed: Seed) -> Vec<Row> {
 pub fn is_in_share(row: &Row, share: f64, seed: Seed) -> bool {
     seed.child(&content_id(&row.messages, None), 0).stream().uniform() < share
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(count: usize) -> Vec<Row> {
+        (0..count).map(|at| Row::new(format!("question {at}"), None, None)).collect()
+    }
+
+    fn ids(rows: Vec<Row>) -> Vec<String> {
+        rows.into_iter().map(|row| row.id).collect()
+    }
+
+    #[test]
+    fn a_larger_sample_begins_with_a_smaller_one_and_heeds_no_order() {
+        let seed = Seed::new(1);
+        let large = ids(sample(rows(100), 50, seed));
+        assert_eq!(ids(sample(rows(100), 20, seed)), large[..20]);
+        let reversed = rows(100).into_iter().rev().collect();
+        assert_eq!(ids(sample(reversed, 50, seed)), large);
+        assert_ne!(ids(sample(rows(100), 50, Seed::new(2))), large);
+        assert_eq!(sample(rows(3), 10, seed).len(), 3);
+    }
+
+    #[test]
+    fn a_share_is_of_prompts_and_about_as_large_as_asked() {
+        let seed = Seed::new(0);
+        let inside = rows(2000).iter().filter(|row| is_in_share(row, 0.9, seed)).count();
+        assert!((1750..=1850).contains(&inside), "{inside} of 2000");
+        for row in rows(50) {
+            let twin = Row { id: "another".to_string(), completion: Some("an answer".to_string()), ..row.clone() };
+            assert_eq!(is_in_share(&row, 0.5, seed), is_in_share(&twin, 0.5, seed));
+            assert!(!is_in_share(&row, 0.0, seed) && is_in_share(&row, 1.0, seed));
+        }
+    }
+}

@@ -84,3 +84,47 @@ fn failed(part: &str, row: Option<&Row>, error: &minijinja::Error) -> DataError 
          meta, as far as a row has them"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        Row::new("1 + 1?", Some("It is 2.".to_string()), Some("2".to_string())).with_meta("level", 3)
+    }
+
+    fn applied(given: &[(&'static str, &str)], row: Row) -> Result<Row, DataError> {
+        RowTemplates::new(given.iter().map(|(part, source)| (*part, source.to_string())))?.apply(row)
+    }
+
+    #[test]
+    fn every_part_is_written_from_what_the_row_held_before() {
+        let templates = [
+            ("system", "Level {{ meta.level }}."),
+            ("prompt", "{{ prompt }} Think."),
+            ("completion", "<think>{{ completion }}</think> {{ answer }} to {{ prompt }}"),
+            ("answer", "{{ answer }}.0"),
+        ];
+        let changed = applied(&templates, row()).unwrap();
+        let turns: Vec<_> = changed.messages.iter().map(|turn| (turn.role.as_str(), turn.content.as_str())).collect();
+        assert_eq!(turns, [("system", "Level 3."), ("user", "1 + 1? Think.")]);
+        assert_eq!(changed.completion.as_deref(), Some("<think>It is 2.</think> 2 to 1 + 1?"));
+        assert_eq!((changed.answer.as_deref(), changed.id), (Some("2.0"), row().id));
+    }
+
+    #[test]
+    fn an_empty_text_takes_a_part_away_but_not_the_prompt() {
+        let changed = applied(&[("completion", ""), ("answer", ""), ("system", "")], row()).unwrap();
+        assert_eq!((changed.completion, changed.answer, changed.messages.len()), (None, None, 1));
+        assert!(applied(&[("prompt", "")], row()).unwrap_err().to_string().contains("becomes empty"));
+    }
+
+    #[test]
+    fn what_a_row_lacks_or_a_template_misspells_is_an_error_that_names_both() {
+        let bare = Row::new("q", None, None);
+        let message = applied(&[("prompt", "{{ completion }}")], bare.clone()).unwrap_err().to_string();
+        assert!(message.contains("`prompt`") && message.contains(&bare.id), "{message}");
+        assert!(applied(&[("prompt", "{{ question }}")], row()).is_err());
+        assert!(applied(&[("prompt", "{{ prompt")], row()).unwrap_err().to_string().contains("`prompt`"));
+    }
+}

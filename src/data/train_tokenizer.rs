@@ -4,6 +4,7 @@
 //! equal counts by the order of a randomly keyed hash map in places, and the result must be the same bytes every time.
 
 use super::DataError;
+use crate::base::digest::Digest;
 use crate::base::fs::write_atomic;
 use serde_json::json;
 use std::cmp::Reverse;
@@ -42,6 +43,11 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
+    /// The digest of `tokenizer.json`, as [`super::tokenizer::Tokenizer::digest`] has it.
+    pub fn digest(&self) -> Digest {
+        Digest::of_bytes(self.tokenizer.as_bytes())
+    }
+
     /// Writes both files into a folder.
     ///
     /// # Errors

@@ -153,6 +153,26 @@ catalogue! {
         "The language has this stage, variant or field, and it is checked, planned and drawn; but this version does not \
          run it. A run refuses it before anything starts, and only where a stage that uses it would run. Choose another \
          target, or leave the field out."
+    OTHER_TOKENIZER "E062" "Teacher and student have different tokenizers."
+        "A loss over distributions (`kl`, `jsd`) compares the two models token by token, so both must mean the same by \
+         every token: models of one family mostly do. `text(…)` learns from the teacher's words and takes any teacher. \
+         Vocabularies of different sizes over one tokenizer are fine."
+    MALFORMED_INPUT "E063" "A data file is malformed."
+        "The message names the file, the line and what stands there. In a parquet file rows are counted in the place \
+         of lines."
+    OTHER_FORMAT "E064" "The rows have another format."
+        "The first row of the file lacks the fields of the format asked for. The help names the formats that can read \
+         it; `format: columns(prompt: \"…\", answer: \"…\")` reads any other."
+    UNPINNED "E065" "A source on the Hub that is not held to its bytes."
+        "A branch on the Hub can move, and then the same file would make another result. `srlm lock FILE` writes the \
+         commit and the digests of every source into `srlm.lock`; a `rev` of 40 hexadecimal digits names a commit, too."
+    LOCK_MISMATCH "E066" "A downloaded file is not the one in the lock."
+        "`srlm.lock` holds size and digest of every file. One in the cache differs: remove it, and it is downloaded \
+         again; or let `srlm lock --update` take over what the Hub has now."
+    BAD_LOCK "E067" "The lock cannot be read."
+        "`srlm.lock` is written by `srlm lock`. Where it is damaged, for example by a merge, remove it and lock again."
+    NOT_ON_HUB "E068" "The Hub has no such source."
+        "The repository, the revision, the split or the file is not there, or not shown without HF_TOKEN."
     BROKEN_PROGRAM "E069" "A defect of srlm."
         "The evaluated program contradicts itself. Please report it with the file that shows it."
     UNUSED "W001" "An item is never used."
@@ -160,6 +180,10 @@ catalogue! {
     CANNOT_RUN_YET "W002" "Checked and planned, but it cannot run yet."
         "The stage, variant or field is part of the language, but this version does not run it: `srlm run` refuses with \
          E061 where a stage that uses it would run."
+    TEST_IN_TRAINING "W010" "Test items inside the training data."
+        "A model is trained on prompts that it is later tested on, so its score says little. Prompts count as equal \
+         when their letters and digits are, whatever their case, spaces and punctuation. Take the items out, or test on \
+         others."
 }
 
 #[cfg(test)]

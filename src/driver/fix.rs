@@ -1,6 +1,6 @@
 //! `srlm check --fix`: the fixes of all findings, applied to the project's own files until nothing is left to apply.
 
-use super::{Checked, DiskLoader, Failure, Settings, checked, home};
+use super::{Checked, DiskLoader, Failure, Settings, home, judged, read};
 use crate::base::fs::{at, write_atomic};
 use crate::base::source::{Loader, SourceFile, SourceId};
 use crate::diag::{Diagnostic, Fix};
@@ -76,6 +76,18 @@ struct Edited<'a> {
 impl Loader for Edited<'_> {
     fn load(&self, path: &str) -> Result<String, String> {
         self.changed.get(path).map_or_else(|| self.disk.load(path), |text| Ok(text.clone()))
+    }
+}
+
+/// All that is found in a file and the files it declares, whether that is an error or not.
+fn checked(file: &Path, settings: Settings, texts: &Edited) -> Result<Checked, Failure> {
+    let checked = read(file, settings, texts)?;
+    if checked.has_errors() {
+        return Ok(checked);
+    }
+    match judged(checked, file) {
+        Err(Failure::File(checked)) => Ok(*checked),
+        other => other,
     }
 }
 

@@ -13,14 +13,16 @@ use std::path::{Path, PathBuf};
 /// The files that the command line names: of a folder all `.srlm` files below it, but for hidden folders and `target`.
 ///
 /// # Errors
-/// [`Failure::Input`] where nothing is at a path.
+/// [`Failure::Input`] where nothing is at a path, or no file: a device is not to be replaced.
 pub fn programs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = BTreeSet::new();
     for path in paths {
         if path.is_dir() {
             walk(path, &mut found).map_err(|error| Failure::Machine(error.to_string()))?;
-        } else if path.exists() {
+        } else if path.is_file() {
             found.insert(path.clone());
+        } else if path.exists() {
+            return Err(Failure::Input(format!("{} is neither a file nor a folder", path.display())));
         } else {
             return Err(Failure::Input(missing(path)));
         }

@@ -243,6 +243,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if let Some(found) = self.names_no_value(frame.module, name, span).filter(|_| frame.find(name).is_none()) {
+            return self.report(found);
+        }
         if let Some(value) = self.own_name(name, frame) {
             return value;
         }
@@ -254,6 +257,22 @@ impl<'a> Evaluator<'a> {
             }
             _ => self.catalogue_name(name, span).unwrap_or_else(|| self.unknown_name(name, span, frame)),
         }
+    }
+
+    /// A name of a module that stands for a compare or a profile, which no expression can use.
+    fn names_no_value(&self, module: ModuleId, name: &str, span: Span) -> Option<Diagnostic> {
+        let module = self.module(module);
+        let item = match module.names.get(name)? {
+            Definition::Item(index) => module.file.items.get(*index)?,
+            Definition::Imported(id, name) => return self.names_no_value(*id, name, span),
+            _ => return None,
+        };
+        if !matches!(item.kind, ItemKind::Compare(..) | ItemKind::Profile(..)) {
+            return None;
+        }
+        let message = format!("`{name}` is a {}, which is no value", item.keyword());
+        let found = Diagnostic::error(codes::TYPE_MISMATCH, message, span, "cannot be used in an expression");
+        Some(found.label(item.name()?.span, "declared here"))
     }
 
     /// Reports a name that nothing defines.
@@ -574,6 +593,9 @@ impl<'a> Evaluator<'a> {
 
     fn module_member(&mut self, id: ModuleId, member: &Ident) -> Datum {
         let module = self.module(id);
+        if let Some(found) = self.names_no_value(id, &member.name, member.span) {
+            return self.report(found);
+        }
         match module.names.get(&member.name) {
             Some(definition) if member.name != "std" => self.definition(definition, id),
             _ => self.report(not_in_module(&module, member)),

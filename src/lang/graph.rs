@@ -84,7 +84,11 @@ pub(super) fn extract(value: Value, role: &str, inputs: &mut Vec<(String, NodeId
             let items = items.into_iter().enumerate();
             Value::List(items.map(|(index, item)| extract(item, &below(&index.to_string()), inputs)).collect())
         }
-        Value::Record(fields) => Value::Record(extract_fields(fields, role, inputs)),
+        // In which order the benchmarks of a suite are written makes no difference.
+        Value::Record(mut fields) => {
+            fields.sort_by(|(left, _), (right, _)| left.cmp(right));
+            Value::Record(extract_fields(fields, role, inputs))
+        }
         Value::Variant(name, fields) => Value::Variant(name, extract_fields(fields, role, inputs)),
         Value::Reward(mut sum) => {
             for (index, term) in sum.terms.iter_mut().enumerate() {

@@ -84,14 +84,8 @@ impl Evaluator<'_> {
             ItemKind::Suite(name, record) => self.suite(name, record, &mut frame),
             ItemKind::Pipeline(pipeline) => self.pipeline(module, index, pipeline),
             ItemKind::Sweep(_) => Datum::Opaque(Type::Cells),
-            ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => self.no_value(item),
+            ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => Datum::UNKNOWN,
         }
-    }
-
-    fn no_value(&mut self, item: &Item) -> Datum {
-        let keyword = item.keyword();
-        let message = format!("a `{keyword}` is no value and cannot be used in expressions");
-        self.report(Diagnostic::error(codes::TYPE_MISMATCH, message, item.span, format!("this is a `{keyword}`")))
     }
 
     fn suite(&mut self, name: &Ident, record: &Record, frame: &mut Frame) -> Datum {

@@ -7,7 +7,8 @@ use super::value::{RewardSum, RewardTerm, Value};
 
 /// A limit beyond this is none.
 const UNLIMITED: f64 = 1e300;
-/// From here on a whole number is written with an exponent.
+/// Outside of these a number is written with an exponent where that is shorter.
+const SMALL: f64 = 0.01;
 const LARGE: f64 = 1e6;
 
 impl Value {
@@ -22,7 +23,7 @@ impl Value {
             Value::String(text) | Value::Path(text) => quoted(text),
             Value::Quantity(quantity) => {
                 let (amount, unit) = units::shown(quantity.amount, quantity.dimension);
-                format!("{}{unit}", number(amount))
+                with_unit(amount, unit)
             }
             Value::List(items) => format!("[{}]", items.iter().map(Value::literal).collect::<Vec<_>>().join(", ")),
             Value::Record(fields) => format!("{{ {} }}", arguments(fields)),
@@ -39,7 +40,7 @@ impl Field {
     pub fn limits(&self) -> Option<String> {
         let (low, high) = self.range?;
         let unit = unit_of(&self.ty).unwrap_or_default();
-        let limit = |amount: f64| format!("{}{unit}", number(amount));
+        let limit = |amount: f64| with_unit(amount, unit);
         match (low.abs() < UNLIMITED, high.abs() < UNLIMITED) {
             (true, true) => Some(format!("{} to {}", limit(low), limit(high))),
             (true, false) => Some(format!("at least {}", limit(low))),
@@ -47,6 +48,12 @@ impl Field {
             (false, false) => None,
         }
     }
+}
+
+/// `60steps`, `1step`.
+fn with_unit(amount: f64, unit: &str) -> String {
+    let one = unit.strip_suffix('s').filter(|one| amount == 1.0 && units::find(one).is_some());
+    format!("{}{}", number(amount), one.unwrap_or(unit))
 }
 
 /// The unit that every number of a type carries, where there is one.
@@ -70,16 +77,13 @@ fn dimensions(ty: &Type) -> Vec<Option<Dimension>> {
 
 /// A real number; a whole one keeps its point.
 fn float(value: f64) -> String {
-    if value.abs() >= LARGE { number(value) } else { format!("{value:?}") }
+    if value == 0.0 || (SMALL..LARGE).contains(&value.abs()) { format!("{value:?}") } else { number(value) }
 }
 
 fn number(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        _ if size == 0.0 || (1e-4..LARGE).contains(&size) => value.to_string(),
-        _ if format!("{value:e}").len() < 8 => format!("{value:e}"),
-        _ => value.to_string(),
-    }
+    let (plain, short) = (value.to_string(), format!("{value:e}"));
+    let is_usual = value == 0.0 || (SMALL..LARGE).contains(&value.abs());
+    if is_usual || plain.len() <= short.len() { plain } else { short }
 }
 
 fn quoted(text: &str) -> String {
@@ -111,10 +115,13 @@ mod tests {
     #[test]
     fn values_read_as_they_are_written() {
         let steps = |amount| Value::quantity(amount, Dimension::Steps).literal();
-        assert_eq!([steps(60.0), steps(2e6)], ["60steps", "2e6steps"]);
+        assert_eq!([steps(60.0), steps(1.0)], ["60steps", "1step"]);
         assert_eq!(Value::quantity(0.5, Dimension::Epochs).literal(), "0.5epochs");
         assert_eq!(Value::quantity(1500.0, Dimension::Duration).literal(), "1500ms");
-        assert_eq!([Value::Float(1.0).literal(), Value::Float(2e-5).literal()], ["1.0", "2e-5"]);
+        assert_eq!(
+            [1.0, 0.0, 2e-5, 0.001, 0.05].map(|value| Value::Float(value).literal()),
+            ["1.0", "0.0", "2e-5", "1e-3", "0.05"]
+        );
         assert_eq!(Value::String("a \"b\" ${c}\n".into()).literal(), "\"a \\\"b\\\" \\${c}\\n\"");
         let fields = vec![("samples".to_string(), Value::Int(1)), ("keep".to_string(), Value::None)];
         assert_eq!(Value::Variant("text".into(), fields).literal(), "text(samples: 1, keep: none)");

@@ -120,7 +120,7 @@ impl Unbuilt {
     /// The error of a run that needs it.
     pub fn error(&self) -> Diagnostic {
         let message = format!("this version cannot run {} yet", self.what);
-        let help = "leave it out to run the rest; `srlm check` and `srlm plan` work with it";
+        let help = "run other targets, or leave it out; `srlm check` and `srlm plan` work with it";
         match self.by_way_of {
             Some(call) => {
                 Diagnostic::error(codes::NOT_BUILT, message, call, "by way of this call").label(self.span, "here")

@@ -147,11 +147,21 @@ impl Type {
     /// The type that holds values of both: `Float` for an `Int` and a `Float`, `T?` for `none` and a `T`.
     pub fn common(&self, other: &Type) -> Option<Type> {
         match (self, other) {
-            _ if self.fits(other) => Some(other.clone()),
+            _ if self.fits(other) && !(other.is_vague() && other.fits(self)) => Some(other.clone()),
             _ if other.fits(self) => Some(self.clone()),
             (Type::None, ty) | (ty, Type::None) => Some(ty.clone().optional()),
             (Type::Optional(inner), ty) | (ty, Type::Optional(inner)) => Some(inner.common(ty)?.optional()),
             _ => None,
+        }
+    }
+
+    /// Whether a part of it is not known.
+    fn is_vague(&self) -> bool {
+        match self {
+            Type::Unknown => true,
+            Type::List(inner) | Type::Optional(inner) => inner.is_vague(),
+            Type::Function(from, to) => from.is_vague() || to.is_vague(),
+            _ => false,
         }
     }
 

@@ -97,7 +97,7 @@ fn open(view: &View) -> Result<Project, Failure> {
     let compiled = &view.analysis.compilation;
     let (program, sources) = (compiled.program.clone(), compiled.sources.clone());
     let store = driver::store_root(None, Some(Path::new(&view.path)));
-    driver::open_checked(Checked { program, diagnostics: Vec::new(), sources }, store)
+    driver::open_compiled(Checked { program, diagnostics: Vec::new(), sources }, Path::new(&view.path), store)
 }
 
 fn pipeline(project: &Project, name: &str) -> Result<String, Failure> {

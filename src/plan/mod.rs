@@ -1,5 +1,6 @@
 //! The plan: stage calls become a graph with keys, and the store says which of them must run, and why.
 
+pub mod facts;
 pub mod graph;
 pub mod key;
 pub mod resolve;

@@ -2,11 +2,13 @@
 
 pub mod compare_table;
 pub mod fanout;
+pub mod graph;
 pub mod grid;
 pub mod jsonl;
 pub mod lines;
 pub mod number;
 mod pace;
+pub mod page;
 mod phrase;
 pub mod plan_table;
 pub mod scores_table;

@@ -26,13 +26,14 @@ pub fn write(context: &StageContext, rows: &[Row]) -> Result<(), StageError> {
 ///
 /// # Errors
 /// [`StageError::Input`] where a file is not what the format says.
-pub fn import(context: &StageContext, files: &[&Path], format: &Format) -> Result<Metrics, StageError> {
+pub fn import(context: &StageContext, files: &[impl AsRef<Path>], format: &Format) -> Result<Metrics, StageError> {
     let mut rows = Vec::new();
     for path in files {
+        let path = path.as_ref();
         if path.is_dir() {
             return Err(StageError::input(format!("{} is a folder, not a file with rows", path.display())));
         }
-        for_each_row(path, format, &mut |row| rows.push(row))?;
+        for_each_row(path, format, &mut |_, row| rows.push(row))?;
     }
     make_ids_unique(&mut rows);
     let answers = rows.iter().filter(|row| row.answer.is_some()).count();

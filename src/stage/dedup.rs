@@ -46,6 +46,10 @@ impl Stage for Dedup {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: DedupArgs = context.args()?;
         let mut rows = dataset::read(context, "data")?;

@@ -134,6 +134,11 @@ impl Stage for Distill {
         }
     }
 
+    /// Distributions over different tokens cannot be compared; words can.
+    fn same_tokenizer(&self, args: &serde_json::Value) -> &'static [&'static str] {
+        if args["loss"].get("text").is_some() { &[] } else { &["teacher"] }
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: DistillArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;

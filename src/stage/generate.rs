@@ -51,6 +51,10 @@ impl Stage for Generate {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: GenerateArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;

@@ -1,9 +1,16 @@
 //! `hf`: a model from the Hugging Face Hub, of one revision.
 
 use super::arguments::arguments;
+use super::hub_files::{self, Pinned};
+use super::inspect::Inputs;
+use super::local::{facts_of, take_over};
 use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::facts::ModelFacts;
 use crate::base::kind::Kind;
+use crate::hub::{RepoKind, Wanted};
 use crate::lang::signature::Signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Hf;
@@ -18,6 +25,13 @@ arguments! {
     }
 }
 
+impl HfArgs {
+    fn wanted(&self) -> Wanted {
+        let (kind, repo, rev) = (RepoKind::Model, self.repo.clone(), self.rev.clone());
+        Wanted { kind, repo, rev, config: None, split: None, file: None }
+    }
+}
+
 impl Stage for Hf {
     fn signature(&self) -> Signature {
         Signature {
@@ -28,12 +42,22 @@ impl Stage for Hf {
             output: Kind::Model,
             fields: HfArgs::fields(),
             positional: Some("repo"),
-            unbuilt: Some("downloads"),
+            unbuilt: None,
         }
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: HfArgs = context.args()?;
-        Err(StageError::input(format!("`{}` cannot be downloaded yet", args.repo)))
+        let files = hub_files::fetch(&args.wanted(), &context.args::<Pinned>()?)?;
+        take_over(context, &files.into_iter().collect())
+    }
+
+    fn wanted(&self, args: &Json) -> Option<Wanted> {
+        HfArgs::deserialize(args).ok().map(|args| args.wanted())
+    }
+
+    fn facts(&self, args: &Json, inputs: &Inputs) -> Option<ModelFacts> {
+        let folder = hub_files::snapshot(&self.wanted(args)?, inputs.cache)?;
+        facts_of(&folder.join("config.json"), &folder.join("tokenizer.json"))
     }
 }

@@ -1,10 +1,16 @@
 //! `hf_dataset`: a dataset from the Hugging Face Hub, of one revision.
 
 use super::arguments::arguments;
-use super::{Metrics, Stage, StageContext, StageError};
+use super::hub_files::{self, Pinned};
+use super::inspect::{self, Inputs, Problem, Prompt};
+use super::{Metrics, Stage, StageContext, StageError, dataset};
 use crate::base::kind::Kind;
 use crate::data::format::Format;
+use crate::hub::{RepoKind, Wanted};
 use crate::lang::signature::Signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::path::PathBuf;
 
 /// The stage kind.
 pub struct HfDataset;
@@ -27,6 +33,19 @@ arguments! {
     }
 }
 
+impl HfDatasetArgs {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            kind: RepoKind::Dataset,
+            repo: self.repo.clone(),
+            rev: self.rev.clone(),
+            config: self.config.clone(),
+            split: Some(self.split.clone()),
+            file: self.file.clone(),
+        }
+    }
+}
+
 impl Stage for HfDataset {
     fn signature(&self) -> Signature {
         Signature {
@@ -37,12 +56,26 @@ impl Stage for HfDataset {
             output: Kind::Dataset,
             fields: HfDatasetArgs::fields(),
             positional: Some("repo"),
-            unbuilt: Some("downloads"),
+            unbuilt: None,
         }
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: HfDatasetArgs = context.args()?;
-        Err(StageError::input(format!("`{}` cannot be downloaded yet", args.repo)))
+        let files = hub_files::fetch(&args.wanted(), &context.args::<Pinned>()?)?;
+        let paths: Vec<_> = files.into_iter().map(|(_, path)| path).collect();
+        dataset::import(context, &paths, &args.format)
+    }
+
+    fn wanted(&self, args: &Json) -> Option<Wanted> {
+        HfDatasetArgs::deserialize(args).ok().map(|args| args.wanted())
+    }
+
+    fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        let Ok(declared) = HfDatasetArgs::deserialize(args) else { return Ok(None) };
+        let Ok(pinned) = Pinned::deserialize(args) else { return Ok(None) };
+        let Some(files) = hub_files::cached(&declared.wanted(), &pinned, inputs.cache) else { return Ok(None) };
+        let named = |(name, path): (String, PathBuf)| (format!("{}/{name}", declared.repo), path);
+        inspect::prompts(&files.into_iter().map(named).collect::<Vec<_>>(), &declared.format).map(Some)
     }
 }

@@ -1,7 +1,10 @@
 //! `init_model`: a model with random weights and a tokenizer trained on the built-in problems.
 
 use super::arguments::arguments;
+use super::inspect::Inputs;
 use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::digest::Digest;
+use crate::base::facts::{ModelFacts, TokenizerId};
 use crate::base::fs::{at, copy, write_atomic};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
@@ -10,6 +13,7 @@ use crate::data::tokenizer::{TOKENIZER_FILES, Tokenizer};
 use crate::data::train_tokenizer::{TokenizerFiles, train_tokenizer};
 use crate::lang::signature::Signature;
 use crate::model::{ModelConfig, checkpoint, random_weights};
+use serde::Deserialize;
 use serde_json::json;
 use std::path::Path;
 
@@ -61,6 +65,16 @@ impl Stage for InitModel {
         let parameters = args.shape(tokenizer.vocab_size).write(&context.out)?;
         Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
     }
+
+    fn facts(&self, args: &serde_json::Value, _inputs: &Inputs) -> Option<ModelFacts> {
+        let args = InitModelArgs::deserialize(args).ok()?;
+        Some(ModelFacts {
+            architecture: "qwen2".to_string(),
+            vocabulary: args.vocab,
+            positions: args.context,
+            tokenizer: Some(TokenizerId::BuiltIn { vocabulary: args.vocab }),
+        })
+    }
 }
 
 impl InitModelArgs {
@@ -85,6 +99,11 @@ fn built_in_tokenizer(vocab_size: usize) -> Result<TokenizerFiles, StageError> {
         arith::problems(arith::Split::Train, 4000, arith::LEVELS, Seed::new(0)).map_err(StageError::input)?;
     let texts = problems.iter().flat_map(|problem| [problem.question.as_str(), problem.solution.as_str()]);
     Ok(train_tokenizer(texts, vocab_size, &["<think>", "</think>"])?)
+}
+
+/// The digest of the tokenizer that a model of so many tokens gets; it is trained to find out.
+pub fn built_in_tokenizer_digest(vocab_size: usize) -> Option<Digest> {
+    built_in_tokenizer(vocab_size).ok().map(|files| files.digest())
 }
 
 /// The shape of a Qwen2-architecture model.

@@ -1,10 +1,13 @@
 //! `jsonl`: a dataset from a file of the user's.
 
 use super::arguments::{InputPath, arguments};
+use super::inspect::{self, Inputs, Place, Problem, Prompt};
 use super::{Metrics, Stage, StageContext, StageError, dataset};
 use crate::base::kind::Kind;
 use crate::data::format::Format;
 use crate::lang::signature::Signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Jsonl;
@@ -36,5 +39,15 @@ impl Stage for Jsonl {
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: JsonlArgs = context.args()?;
         dataset::import(context, &[context.path(&args.path.path)?], &args.format)
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place::File)
+    }
+
+    fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        let Ok(args) = JsonlArgs::deserialize(args) else { return Ok(None) };
+        let Some(path) = (inputs.locate)(&args.path.path) else { return Ok(None) };
+        inspect::prompts(&[(args.path.path, path)], &args.format).map(Some)
     }
 }

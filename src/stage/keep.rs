@@ -37,6 +37,10 @@ impl Stage for Keep {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: KeepArgs = context.args()?;
         args.reward.check().map_err(|error| StageError::input(error.to_string()))?;

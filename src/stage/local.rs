@@ -1,11 +1,18 @@
 //! `local`: a model from a Hugging Face folder on this machine.
 
 use super::arguments::{InputPath, arguments};
+use super::inspect::{Inputs, Place};
 use super::language_model::LanguageModel;
 use super::{Files, Metrics, Stage, StageContext, StageError};
+use crate::base::digest::Digest;
+use crate::base::facts::{ModelFacts, TokenizerId};
 use crate::base::fs::{at, copy};
 use crate::base::kind::Kind;
 use crate::lang::signature::Signature;
+use crate::model::ModelConfig;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::path::Path;
 
 /// The stage kind.
 pub struct Local;
@@ -39,17 +46,46 @@ impl Stage for Local {
         if !folder.is_dir() {
             return Err(StageError::input(format!("{} is not a folder with a model in it", folder.display())));
         }
-        let files = model_files(folder)?;
-        let parameters = LanguageModel::load(&files)?.parameters();
-        for (name, path) in &files {
-            copy(path, &context.out.join(name))?;
-        }
-        Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
+        take_over(context, &model_files(folder)?)
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place::ModelFolder)
+    }
+
+    fn facts(&self, args: &Json, inputs: &Inputs) -> Option<ModelFacts> {
+        let args = LocalArgs::deserialize(args).ok()?;
+        let folder = (inputs.locate)(&args.path.path)?;
+        facts_of(&folder.join("config.json"), &folder.join("tokenizer.json"))
     }
 }
 
+/// Checks a model by loading it, and makes its files the stage's output.
+///
+/// # Errors
+/// [`StageError::Input`] where they make no model, [`StageError::Machine`] for the disk.
+pub fn take_over(context: &StageContext, files: &Files) -> Result<Metrics, StageError> {
+    let parameters = LanguageModel::load(files)?.parameters();
+    for (name, path) in files {
+        copy(path, &context.out.join(name))?;
+    }
+    Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
+}
+
+/// What a model's config and tokenizer tell; the tokenizer may be elsewhere still.
+pub fn facts_of(config: &Path, tokenizer: &Path) -> Option<ModelFacts> {
+    let config = ModelConfig::parse(&std::fs::read_to_string(config).ok()?).ok()?;
+    let tokenizer = std::fs::read(tokenizer).ok().map(|bytes| TokenizerId::File(Digest::of_bytes(&bytes)));
+    Some(ModelFacts {
+        architecture: config.model_type,
+        vocabulary: config.vocab_size,
+        positions: config.max_position_embeddings,
+        tokenizer,
+    })
+}
+
 /// The files of a model folder that belong to the model: READMEs, other weight formats and folders stay behind.
-fn model_files(folder: &std::path::Path) -> Result<Files, StageError> {
+fn model_files(folder: &Path) -> Result<Files, StageError> {
     let mut files = Files::new();
     for entry in std::fs::read_dir(folder).map_err(|error| at(folder, error))? {
         let path = entry?.path();

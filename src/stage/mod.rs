@@ -15,7 +15,9 @@ mod generate;
 mod grpo;
 mod hf;
 mod hf_dataset;
+mod hub_files;
 mod init_model;
+pub mod inspect;
 mod jsonl;
 mod keep;
 mod language_model;
@@ -34,10 +36,14 @@ mod training;
 mod unbuilt;
 
 pub use context::{Files, Metrics, StageContext, StageError};
-pub use init_model::{Shape, init_model_folder};
+pub use init_model::{Shape, built_in_tokenizer_digest, init_model_folder};
 pub use unbuilt::refuse as refuse_unbuilt;
 
+use crate::base::facts::ModelFacts;
+use crate::hub::Wanted;
 use crate::lang::signature::{Catalogue, Signature};
+use inspect::{Inputs, Place, Problem, Prompt};
+use serde_json::Value as Json;
 
 /// A stage kind.
 pub trait Stage: Sync {
@@ -49,6 +55,39 @@ pub trait Stage: Sync {
     /// # Errors
     /// A [`StageError`] that says what went wrong and what to do, or that the stage was asked to stop.
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError>;
+
+    /// What its path must name, where it has one.
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    /// What it takes from the Hub, where it does.
+    fn wanted(&self, _args: &Json) -> Option<Wanted> {
+        None
+    }
+
+    /// The prompts of its declared files, read before anything runs; none where it declares none or lacks them yet.
+    ///
+    /// # Errors
+    /// A [`Problem`] of a file.
+    fn prompts(&self, _args: &Json, _inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        Ok(None)
+    }
+
+    /// Whether the rows it makes have the prompts of the rows it takes.
+    fn keeps_prompts(&self) -> bool {
+        false
+    }
+
+    /// The facts of the model it makes from nothing but its arguments and declared files.
+    fn facts(&self, _args: &Json, _inputs: &Inputs) -> Option<ModelFacts> {
+        None
+    }
+
+    /// The roles of the models that must have the tokenizer of the model it changes.
+    fn same_tokenizer(&self, _args: &Json) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Every stage kind. A new one adds its line here and its `mod` above.

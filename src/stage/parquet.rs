@@ -1,10 +1,13 @@
 //! `parquet`: a dataset from a parquet file of the user's.
 
 use super::arguments::{InputPath, arguments};
+use super::inspect::{self, Inputs, Place, Problem, Prompt};
 use super::{Metrics, Stage, StageContext, StageError, dataset};
 use crate::base::kind::Kind;
 use crate::data::format::Format;
 use crate::lang::signature::Signature;
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Parquet;
@@ -36,5 +39,15 @@ impl Stage for Parquet {
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: ParquetArgs = context.args()?;
         dataset::import(context, &[context.path(&args.path.path)?], &args.format)
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place::File)
+    }
+
+    fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
+        let Ok(args) = ParquetArgs::deserialize(args) else { return Ok(None) };
+        let Some(path) = (inputs.locate)(&args.path.path) else { return Ok(None) };
+        inspect::prompts(&[(args.path.path, path)], &args.format).map(Some)
     }
 }

@@ -19,3 +19,66 @@ pub fn refuse(kind: &str, args: &Value) -> Result<(), StageError> {
 pub fn refused(what: &str) -> StageError {
     StageError::input(format!("this version checks and plans {what}, but cannot run it yet"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{STAGES, distill::DistillArgs, grpo::GrpoArgs, sft::SftArgs};
+    use super::*;
+    use crate::lang::signature::Signature;
+    use serde_json::{Map, json};
+
+    /// The canonical arguments of a stage: defaults, and an input where there is none.
+    fn defaults(stage: &Signature) -> Value {
+        let value = |field: &crate::lang::signature::Field| {
+            let default = field.default.as_ref().map(|default| default.to_json());
+            (field.name.to_string(), default.unwrap_or_else(|| json!({ "input": field.name })))
+        };
+        Value::Object(stage.fields.iter().map(value).collect::<Map<_, _>>())
+    }
+
+    fn changed(kind: &str, changes: &[(&str, Value)]) -> Value {
+        let mut args = defaults(catalogue().stage(kind).unwrap());
+        changes.iter().for_each(|(name, value)| args[*name] = value.clone());
+        args
+    }
+
+    #[test]
+    fn defaults_are_built_wherever_the_stage_is() {
+        for stage in STAGES.iter().map(|stage| stage.signature()) {
+            assert_eq!(refuse(stage.kind, &defaults(&stage)).is_err(), stage.unbuilt.is_some(), "{}", stage.kind);
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_built_is_refused_by_name() {
+        let lora = json!({ "lora": { "rank": 16, "alpha": 32.0, "dropout": 0.0, "targets": "all-linear" } });
+        let cases = [
+            ("sft", vec![("lora", lora)], "`lora`"),
+            ("sft", vec![("dtype", json!("bf16"))], "bf16"),
+            ("distill", vec![("on_policy", json!({ "percent": 30.0 }))], "`on_policy`"),
+            ("grpo", vec![("dynamic_sampling", json!(true))], "`dynamic_sampling`"),
+        ];
+        for (kind, changes, what) in cases {
+            let message = refuse(kind, &changed(kind, &changes)).unwrap_err().to_string();
+            assert!(message.contains(what) && message.contains("cannot run it yet"), "{message}");
+        }
+        // However a number is written, it is the default.
+        assert_eq!(refuse("distill", &changed("distill", &[("on_policy", json!({ "percent": 0 }))])), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_built_reads_all_the_same() {
+        let lora = json!({ "lora": { "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "mlp" } });
+        let args = changed("sft", &[("lora", lora), ("dtype", json!("bf16"))]);
+        assert!(serde_json::from_value::<SftArgs>(args).is_ok());
+        let jsd = json!({ "jsd": { "beta": 0.5, "temperature": 1.0 } });
+        let args = changed("distill", &[("on_policy", json!({ "percent": 30.0 })), ("loss", jsd)]);
+        assert!(serde_json::from_value::<DistillArgs>(args).is_ok());
+        let args = [
+            ("dynamic_sampling", json!(true)),
+            ("overlong", json!({ "soft": { "buffer": { "tokens": 64 } } })),
+            ("reward", json!({ "offset": 0.0, "terms": [] })),
+        ];
+        assert!(serde_json::from_value::<GrpoArgs>(changed("grpo", &args)).is_ok());
+    }
+}

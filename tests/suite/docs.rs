@@ -68,7 +68,8 @@ fn every_block_says_what_it_is() {
 
 /// The arguments of a line that starts the program; lines that start something else are none.
 fn arguments(line: &str) -> Option<Vec<String>> {
-    let line = line.split(" #").next().unwrap_or_default().trim();
+    // What stands behind `>` is for the reader's shell: here it would overwrite the file.
+    let line = line.split(" #").flat_map(|code| code.split(" > ")).next().unwrap_or_default().trim();
     let rest = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("srlm "))?;
     let output = Command::new("sh").args(["-c", &format!("printf '%s\\n' {rest}")]).output().unwrap();
     Some(String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect())

@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("diag", &["base"]),
     ("nn", &["base"]),
+    ("hub", &["base"]),
     ("lang", &["base", "diag"]),
     ("store", &["base", "diag"]),
     ("model", &["base", "nn"]),
@@ -18,22 +19,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rollout", &["base", "nn", "model"]),
     ("train", &["base", "nn", "model", "data", "reward", "rollout"]),
     ("eval", &["base", "nn", "model", "data", "reward", "rollout"]),
-    ("stage", &["base", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),
+    ("stage", &["base", "hub", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),
     ("exec", &["base", "plan", "store", "stage"]),
     ("report", &["base", "store", "plan", "exec"]),
-    ("driver", &["base", "diag", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
+    ("driver", &["base", "diag", "hub", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
     ("lsp", &["base", "diag", "lang", "plan", "stage", "report", "driver"]),
     ("cli", &["base", "diag", "store", "plan", "driver", "report", "exec", "stage", "lsp"]),
 ];
 
 /// Words that must not occur in the code of some rooms.
 const ABSENT: &[(&[&str], &[&str])] = &[
-    (&["lang", "store", "plan", "exec", "report"], &["candle"]),
+    (&["hub", "lang", "store", "plan", "exec", "report"], &["candle"]),
     (&["lang", "plan"], &["std::fs"]),
     (
         &[
-            "base", "diag", "lang", "store", "model", "data", "plan", "reward", "rollout", "train", "eval", "stage",
-            "exec", "report", "driver", "lsp", "cli",
+            "base", "diag", "hub", "lang", "store", "model", "data", "plan", "reward", "rollout", "train", "eval",
+            "stage", "exec", "report", "driver", "lsp", "cli",
         ],
         &["unsafe "],
     ),

@@ -3,11 +3,16 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bad_input;
+mod doc;
 mod docs;
 mod floors;
+mod fmt;
+mod graph;
+mod inputs;
 mod journey;
 mod lsp;
 mod messages;
 mod program;
 mod spec;
 mod spec_notes;
+mod unbuilt;

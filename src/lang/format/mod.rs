@@ -74,3 +74,21 @@ fn same_tokens(one: &str, other: &str) -> bool {
 fn parts(source: &str) -> impl Iterator<Item = (TokenKind, &str)> {
     tokens(source).map(|token| (token.kind, token.text(source).trim_end_matches([' ', '\t', '\r'])))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::same_tokens;
+
+    #[test]
+    fn only_white_space_may_differ() {
+        let text = "let a = 1 # one \nlet b = \"x\"";
+        assert!(same_tokens(text, "let a=1\n# one\nlet b = \"x\"\n"));
+        let others = [
+            "let a = # one\n1 let b = \"x\"",
+            "let a = 1 let b = \"x\"",
+            "let a = 1 # one\nlet b = \"x \"",
+            "leta = 1",
+        ];
+        assert!(others.iter().all(|other| !same_tokens(text, other)));
+    }
+}

@@ -24,7 +24,11 @@ pub fn check(args: &Check, mut output: Output) -> Result<u8, Failure> {
         output.json_line(&to_sarif(&checked.diagnostics, &checked.sources));
         return Ok(code);
     }
-    let checked = found?;
+    let checked = match found {
+        Ok(checked) => checked,
+        // Here, where it is known in which form.
+        Err(failure) => return Ok(failure::report(failure, output)),
+    };
     if output.json {
         checked.diagnostics.iter().for_each(|found| output.json_line(&to_json(found, &checked.sources)));
         return Ok(exit::OK);

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// What some editors begin a file with; it says nothing, and no reader sees it.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Index of a text in its [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceId(pub u32);
@@ -68,9 +71,12 @@ impl SourceFile {
     /// Where byte `offset` stands.
     pub fn position(&self, offset: u32) -> Position {
         let line = self.line_starts.partition_point(|&start| start <= offset) - 1;
-        let start = self.line_starts[line] as usize;
+        let start = match self.line_starts[line] as usize {
+            0 if self.text.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len_utf8(),
+            start => start,
+        };
         let end = (offset as usize).min(self.text.len());
-        let column = self.text.get(start..end).map_or(end - start, |text| text.chars().count()) + 1;
+        let column = self.text.get(start..end).map_or(end.saturating_sub(start), |text| text.chars().count()) + 1;
         Position { line: line + 1, column }
     }
 }

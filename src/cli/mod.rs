@@ -59,7 +59,10 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),
     };
-    ended.unwrap_or_else(|failure| failure::report(failure, output))
+    match ended.unwrap_or_else(|failure| failure::report(failure, output)) {
+        exit::OK if Output::result_lost() => exit::MACHINE,
+        code => code,
+    }
 }
 
 /// Opens the file of a command and tells its warnings.

@@ -8,8 +8,12 @@ use crate::report::jsonl::JsonLines;
 use crate::report::lines::Lines;
 use crate::report::terminal::Terminal;
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Standard output is one for the process, and so is what became of it.
+static RESULT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Where a command's words go.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +47,20 @@ impl Output {
         }
     }
 
-    /// Writes a result as it is. A reader that has gone away (`| head`) is no error.
+    /// Writes a result as it is. A reader that has gone away (`| head`) is no error; a full disk is.
     pub fn result(&self, text: &str) {
         let mut output = stdout().lock();
-        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe && !RESULT_LOST.swap(true, Ordering::Relaxed) => {
+                self.error(&format!("the result cannot be written: {error}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a result could not be written: the command has failed then, whatever it did.
+    pub fn result_lost() -> bool {
+        RESULT_LOST.load(Ordering::Relaxed)
     }
 
     /// Writes a result as it is, to a file where one is named.

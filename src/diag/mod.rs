@@ -3,6 +3,7 @@
 pub mod codes;
 mod diagnostic;
 pub mod examples;
+mod excerpt;
 pub mod fix;
 pub mod render;
 pub mod sarif;

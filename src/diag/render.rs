@@ -1,5 +1,6 @@
 //! How diagnostics look: for people by way of miette, for machines as JSON.
 
+use super::excerpt::excerpt;
 use super::{Diagnostic, Severity};
 use crate::base::source::{SourceFile, SourceMap, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NarratableReportHandler};
@@ -121,8 +122,13 @@ impl<'a> Report<'a> {
             })
             .collect();
         notes.extend(diagnostic.help.clone());
-        let labels = here.iter().enumerate().map(|(index, label)| {
-            let span = SourceSpan::from((label.span.start as usize, (label.span.end - label.span.start) as usize));
+        let mut places: Vec<_> = here.iter().map(|label| label.span.start as usize..label.span.end as usize).collect();
+        let excerpt = main.and_then(|id| excerpt(&sources.file(id).text, &places));
+        if let Some(excerpt) = &excerpt {
+            places.clone_from(&excerpt.places);
+        }
+        let labels = here.iter().zip(places).enumerate().map(|(index, (label, place))| {
+            let span = SourceSpan::from((place.start, place.end.saturating_sub(place.start)));
             let text = Some(label.text.clone());
             if index == 0 {
                 LabeledSpan::new_primary_with_span(text, span)
@@ -132,14 +138,18 @@ impl<'a> Report<'a> {
         });
         Report {
             diagnostic,
-            source: main.map(|id| NamedText(sources.file(id))),
+            source: main.map(|id| NamedText { file: sources.file(id), excerpt: excerpt.map(|excerpt| excerpt.text) }),
             help: (!notes.is_empty()).then(|| notes.join("\n")),
             labels: labels.collect(),
         }
     }
 }
 
-struct NamedText<'a>(&'a SourceFile);
+struct NamedText<'a> {
+    file: &'a SourceFile,
+    /// What is shown in place of the whole text.
+    excerpt: Option<String>,
+}
 
 impl SourceCode for NamedText<'_> {
     fn read_span<'b>(
@@ -148,9 +158,10 @@ impl SourceCode for NamedText<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'b> + 'b>, MietteError> {
-        let inner = self.0.text.as_ref().read_span(span, before, after)?;
+        let text = self.excerpt.as_deref().unwrap_or(&self.file.text);
+        let inner = text.read_span(span, before, after)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.0.name.clone(),
+            self.file.name.clone(),
             inner.data(),
             *inner.span(),
             inner.line(),

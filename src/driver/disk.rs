@@ -3,12 +3,14 @@
 use crate::base::digest::Digest;
 use crate::base::fs::at;
 use crate::base::source::Loader;
+use crate::lang::MAX_FILE_BYTES;
 use crate::lang::nearest::nearest;
 use crate::plan::Files;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::str::Utf8Error;
 
 /// Reads module texts below the project's folder, and nowhere else.
 pub struct DiskLoader {
@@ -27,7 +29,17 @@ impl Loader for DiskLoader {
         if !normal(Path::new(path)).starts_with(&self.root) {
             return Err(format!("`{path}` leads out of the project's folder {}", self.root.display()));
         }
-        read_text(Path::new(path))
+        let path = Path::new(path);
+        let text = read_text(path)?;
+        // A link inside the project may lead out of it.
+        match (path.canonicalize(), self.root.canonicalize()) {
+            (Ok(real), Ok(root)) if !real.starts_with(&root) => Err(format!(
+                "`{}` is a link that leads out of the project's folder {}",
+                path.display(),
+                self.root.display()
+            )),
+            _ => Ok(text),
+        }
     }
 }
 
@@ -36,11 +48,25 @@ impl Loader for DiskLoader {
 /// # Errors
 /// A sentence that says why it cannot be read, with the nearest existing name where there is none.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => missing(path),
-        io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
-        _ => at(path, error).to_string(),
-    })
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() > MAX_FILE_BYTES => Err(format!(
+            "{} has more than {} MiB, the most that a file of the language may have",
+            path.display(),
+            MAX_FILE_BYTES >> 20
+        )),
+        Ok(_) => String::from_utf8(bytes).map_err(|error| not_text(path, error.as_bytes(), error.utf8_error())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(path)),
+        Err(error) => Err(at(path, error).to_string()),
+    }
+}
+
+fn not_text(path: &Path, bytes: &[u8], error: Utf8Error) -> String {
+    let offset = error.valid_up_to();
+    let line = bytes[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let byte = bytes.get(offset).copied().unwrap_or_default();
+    format!("{} is not UTF-8 text: byte {byte:#04x} at offset {offset}, in line {line}", path.display())
 }
 
 /// Finds the files and folders that arguments name, and hashes their content.
@@ -99,7 +125,7 @@ fn digest_folder(folder: &Path) -> io::Result<Digest> {
     Ok(Digest::of("srlm folder v1", &serde_json::Value::Array(list)))
 }
 
-/// The path from the root, without `.` and `..`. Links are not followed: a project may well keep its modules behind one.
+/// The path from the root, without `.` and `..`; links are not followed.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in std::path::absolute(path).as_deref().unwrap_or(path).components() {
@@ -149,6 +175,29 @@ mod tests {
         assert!(load("../a.srlm").unwrap_err().contains("leads out"));
         assert!(loader.load("/etc/passwd").unwrap_err().contains("leads out"));
         assert!(load("b.srlm").unwrap_err().contains("did you mean `a.srlm`?"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leaves_the_project_is_refused() {
+        let (folder, outside) = (project(), project());
+        let loader = DiskLoader::new(folder.path());
+        let link = |target: &Path, name: &str| {
+            let path = folder.path().join(name);
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            loader.load(&path.to_string_lossy())
+        };
+        assert_eq!(link(&folder.path().join("a.srlm"), "inside.srlm").unwrap(), "# text");
+        assert!(link(&outside.path().join("a.srlm"), "out.srlm").unwrap_err().contains("a link that leads out"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_their_place() {
+        let folder = project();
+        let path = folder.path().join("b.srlm");
+        fs::write(&path, b"# a\nlet \xff").unwrap();
+        let refused = DiskLoader::new(folder.path()).load(&path.to_string_lossy()).unwrap_err();
+        assert!(refused.ends_with("not UTF-8 text: byte 0xff at offset 8, in line 2"), "{refused}");
     }
 
     #[test]

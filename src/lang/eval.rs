@@ -10,13 +10,14 @@ use super::operators::{self, Fault};
 use super::params_file::Written;
 use super::program::Unbuilt;
 use super::resolve::{Definition, Module, ModuleId, not_in_module};
+use super::scan::MAX_FOUND;
 use super::signature::Catalogue;
 use super::types::Type;
 use super::value::{Quantity, Value};
 use super::{prelude, units};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, Label, codes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many expressions may be evaluated, and how many values made: a program without loops can still be exponential.
@@ -59,9 +60,12 @@ pub(super) struct Evaluator<'a> {
     pub recorder: Option<Box<Recorder>>,
     /// The values of the items of each module, as far as they are evaluated.
     values: Vec<Vec<Option<Datum>>>,
-    reported: BTreeSet<(&'static str, Span)>,
+    reported: HashSet<(&'static str, Span)>,
+    /// Module by its text.
+    by_source: HashMap<SourceId, ModuleId>,
     steps: usize,
     made: usize,
+    is_too_large: bool,
 }
 
 /// A name of a block, a parameter or an axis.
@@ -108,16 +112,18 @@ impl<'a> Evaluator<'a> {
             sites: Vec::new(),
             recorder: None,
             values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
-            reported: BTreeSet::new(),
+            reported: HashSet::new(),
+            by_source: modules.iter().enumerate().map(|(at, module)| (module.source, ModuleId(at))).collect(),
             steps: 0,
             made: 0,
+            is_too_large: false,
         }
     }
 
     /// Reports a finding once, however often the place is evaluated, with the calls that led there.
     pub fn report(&mut self, mut diagnostic: Diagnostic) -> Datum {
         let fresh = diagnostic.span().is_none_or(|span| self.reported.insert((diagnostic.code, span)));
-        if !fresh {
+        if !fresh || self.diagnostics.len() > MAX_FOUND {
             return Datum::UNKNOWN;
         }
         if let Some(site) = diagnostic.span().and_then(|span| self.own_site(span)) {
@@ -140,7 +146,7 @@ impl<'a> Evaluator<'a> {
 
     /// Whether a place is in the standard library.
     pub fn in_std(&self, span: Span) -> bool {
-        self.modules.iter().any(|module| module.is_std && module.source == span.source)
+        self.by_source.get(&span.source).is_some_and(|id| self.modules[id.0].is_std)
     }
 
     /// The module behind an id.
@@ -150,8 +156,7 @@ impl<'a> Evaluator<'a> {
 
     /// The folder that paths written in a source are relative to.
     pub fn dir(&self, source: SourceId) -> String {
-        let module = self.modules.iter().find(|module| module.source == source);
-        module.map(|module| module.dir.clone()).unwrap_or_default()
+        self.by_source.get(&source).map(|id| self.modules[id.0].dir.clone()).unwrap_or_default()
     }
 
     /// Counts values made; `false` when there are too many.
@@ -170,7 +175,7 @@ impl<'a> Evaluator<'a> {
 
     /// Reports that a limit is passed.
     pub fn too_large(&mut self, span: Span, what: &str) -> Datum {
-        if self.diagnostics.iter().any(|found| found.code == codes::PROGRAM_TOO_LARGE) {
+        if std::mem::replace(&mut self.is_too_large, true) {
             return Datum::UNKNOWN;
         }
         let message = format!("the program is too large: {what}");

@@ -217,6 +217,15 @@ impl Index {
         }
     }
 
+    /// Whose fields `with` sets on a name; those of an axis are the fields of all its values.
+    pub fn settable(&self, symbol: usize) -> &[Part] {
+        let seen = match self.symbols[symbol].kind {
+            SymbolKind::Axis | SymbolKind::Each => self.symbols[symbol].value.and_then(|span| self.seen.get(&span)),
+            _ => self.value_of(symbol),
+        };
+        seen.map(|seen| &seen.parts[..]).unwrap_or_default()
+    }
+
     /// The names of a module.
     pub fn module(&self, source: SourceId) -> Option<&ModuleNames> {
         self.modules.iter().find(|module| module.source == source)
@@ -297,10 +306,27 @@ fn members(ty: &Type, value: &Datum) -> Vec<(String, Type)> {
 
 fn parts(value: &Datum, recipes: &BTreeMap<(ModuleId, usize), usize>) -> Vec<Part> {
     let mut found = Vec::new();
-    if let Datum::Function(function) = value {
+    for function in functions(value) {
         collect_parts(function, recipes, &mut found);
     }
     found
+}
+
+/// The function that a value is, or those that an axis runs over.
+pub(super) fn functions(value: &Datum) -> Vec<&Function> {
+    let items: Vec<&Datum> = match value {
+        Datum::Record(fields) => fields.iter().map(|(_, value)| value).collect(),
+        Datum::List(items) => items.iter().collect(),
+        one => vec![one],
+    };
+    items.into_iter().filter_map(function).collect()
+}
+
+fn function(value: &Datum) -> Option<&Function> {
+    match value {
+        Datum::Function(function) => Some(function),
+        _ => None,
+    }
 }
 
 fn collect_parts(function: &Function, recipes: &BTreeMap<(ModuleId, usize), usize>, found: &mut Vec<Part>) {

@@ -46,6 +46,22 @@ impl Evaluator<'_> {
         wanted
     }
 
+    /// Evaluates what the file imports but does not use, for those who ask what it is. It reports nothing: such items
+    /// are no business of the file.
+    pub fn survey(&mut self) {
+        let (reported, entry) = (self.diagnostics.len(), self.entry);
+        for module in (0..self.modules.len()).map(ModuleId).filter(|module| *module != entry) {
+            let items = &self.modules[module.0].file.items;
+            let has_value = |item: &Item| {
+                matches!(item.kind, ItemKind::Param(_) | ItemKind::Let(_) | ItemKind::Suite(..) | ItemKind::Recipe(_))
+            };
+            for index in (0..items.len()).filter(|&index| has_value(&items[index])) {
+                self.item(module, index);
+            }
+        }
+        self.diagnostics.truncate(reported);
+    }
+
     fn want(&mut self, index: usize, item: &Item, wanted: &mut Wanted) {
         match &item.kind {
             ItemKind::Pipeline(pipeline) => {

@@ -55,6 +55,10 @@ use signature::Catalogue;
 use std::collections::{BTreeMap, BTreeSet};
 use value::NodeId;
 
+/// The longest text of one file, in bytes: what takes about a second to check, whatever stands in it.
+pub const MAX_FILE_BYTES: usize = 16 << 20;
+/// The longest message, in characters: names and texts of a file may be of any length.
+const MAX_MESSAGE: usize = 1_000;
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
 const MAX_PER_FILE: usize = 20;
 /// Parsing and evaluation recurse with the nesting of the program, which is bounded, but not by a thread's usual stack.
@@ -176,6 +180,9 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    if recorded {
+        evaluator.survey();
+    }
     let noted = std::mem::take(&mut evaluator.unbuilt);
     let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
     let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
@@ -232,5 +239,17 @@ fn arranged(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
         *count += 1;
         *count <= MAX_PER_FILE
     });
+    diagnostics.iter_mut().for_each(|found| {
+        let labels = found.labels.iter_mut().map(|label| &mut label.text);
+        labels.chain(found.help.as_mut()).chain([&mut found.message]).for_each(cut);
+    });
     diagnostics
+}
+
+/// Cuts a message to what a reader can take in.
+fn cut(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+        message.push('…');
+    }
 }

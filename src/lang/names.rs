@@ -1,8 +1,8 @@
 //! The definition behind every name, found by scope: it holds for items too that no evaluation reaches.
 
 use super::ast::*;
-use super::datum::{Datum, Function};
-use super::index::{ModuleNames, Recorder, Reference, Symbol, SymbolKind, Target};
+use super::datum::Function;
+use super::index::{ModuleNames, Recorder, Reference, Symbol, SymbolKind, Target, functions};
 use super::prelude;
 use super::resolve::{Definition, Module, ModuleId, join, normalised};
 use super::signature::Catalogue;
@@ -400,9 +400,15 @@ impl<'a> Walk<'a> {
             ExprKind::Name(name) => self.resolve(name),
             _ => None,
         };
+        // The value of an axis is another one in each cell: all of them count.
+        let axis = match named {
+            Some(Target::Symbol(index)) => Some(&self.symbols[index]).filter(|symbol| symbol.kind == SymbolKind::Axis),
+            _ => None,
+        };
+        let span = axis.and_then(|axis| axis.value).unwrap_or(expr.span);
         let mut owners = Vec::new();
-        if let Some(Datum::Function(function)) = self.recorder.value(expr.span) {
-            self.parts(function, &mut owners);
+        if let Some(value) = self.recorder.value(span) {
+            functions(value).into_iter().for_each(|function| self.parts(function, &mut owners));
         }
         owners.into_iter().chain(named).collect()
     }

@@ -1,9 +1,17 @@
 //! The name a user most likely meant.
 
+/// The longest name, in bytes, that neighbours are looked for.
+const MAX_LENGTH: usize = 100;
+
 /// The candidate closest to `name`, unless all are too far to be meant. Ties go to the first.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A text this long is no slip of a word, and comparing it would take its time.
+    if name.len() > MAX_LENGTH {
+        return None;
+    }
     let limit = name.chars().count().max(3) / 3;
-    let scored = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
+    let short = candidates.into_iter().filter(|candidate| candidate.len() <= MAX_LENGTH);
+    let scored = short.map(|candidate| (distance(name, candidate), candidate));
     scored.filter(|&(distance, _)| distance <= limit).min_by_key(|&(distance, _)| distance).map(|(_, name)| name)
 }
 

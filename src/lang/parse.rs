@@ -17,7 +17,8 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
     let mut diagnostics = scan.diagnostics;
     for slice in scan.slices {
         let code = &scan.masked[slice.start..slice.end];
-        if slice.broken {
+        // Who has so many broken items is helped by the first of them.
+        if slice.broken || diagnostics.len() > scan::MAX_FOUND {
             file.broken.extend(second_word(code));
             continue;
         }
@@ -26,7 +27,10 @@ pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>
             Ok(mut pairs) => {
                 let span = Span::new(source, slice.start, slice.end);
                 let item = pairs.next().and_then(|pair| kids(pair).next()).and_then(|pair| builder.item(pair));
-                file.items.extend(item.map(|kind| Item { doc: slice.doc, span, kind }));
+                match item {
+                    Some(kind) => file.items.push(Item { doc: slice.doc, span, kind }),
+                    None => file.broken.extend(second_word(code)),
+                }
             }
             Err(error) => {
                 file.broken.extend(second_word(code));

@@ -1,8 +1,9 @@
 //! Names to definitions: loads the modules a file imports, and finds cycles among imports and items.
 
 use super::ast::{File, Ident, Item, ItemKind, Use, UsePath};
-use super::{nearest::nearest, parse, prelude, references};
-use crate::base::source::{Loader, SourceId, SourceMap, Span};
+use super::scan::MAX_FOUND;
+use super::{MAX_FILE_BYTES, nearest::nearest, parse, prelude, references};
+use crate::base::source::{BYTE_ORDER_MARK, Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -118,9 +119,12 @@ impl Resolver<'_> {
 
     fn add(&mut self, origin: Origin, text: String) -> Option<ModuleId> {
         let key = origin.key();
-        // Some editors begin a file with a byte-order mark.
-        let text: Arc<str> = text.trim_start_matches('\u{feff}').into();
+        if text.len() > MAX_FILE_BYTES {
+            self.too_long(key);
+            return None;
+        }
         let is_std = matches!(origin, Origin::Std(_));
+        let text: Arc<str> = text.into();
         let source = match is_std {
             true => self.sources.add(key.clone(), text.clone()),
             false => self.sources.add_file(key.clone(), text.clone()),
@@ -140,6 +144,14 @@ impl Resolver<'_> {
         self.modules.push(Arc::new(Module { name, is_std, source, text, dir, file, names, uses, cyclic }));
         self.loaded.insert(key, Some(id));
         Some(id)
+    }
+
+    fn too_long(&mut self, key: String) {
+        let source = self.sources.add(key.clone(), "");
+        let message = format!("`{key}` has more than {} MiB", MAX_FILE_BYTES >> 20);
+        let found = Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, Span::new(source, 0, 0), "");
+        self.diagnostics.push(found.help("split the file: `use \"part.srlm\" as part`"));
+        self.loaded.insert(key, None);
     }
 
     fn names(&mut self, file: &File, dir: &str, source: SourceId) -> BTreeMap<String, Definition> {
@@ -167,6 +179,9 @@ impl Resolver<'_> {
     }
 
     fn defined_twice(&mut self, name: &Ident, first: Span) {
+        if self.diagnostics.len() > MAX_FOUND {
+            return;
+        }
         let message = format!("`{}` is defined twice", name.name);
         let found = Diagnostic::error(codes::DEFINED_TWICE, message, name.span, "defined again here");
         self.diagnostics.push(found.label(first, "first defined here").help("give one of them another name"));
@@ -321,7 +336,8 @@ impl Module {
         while start > 0 && self.text[line_start(start - 1)..].starts_with('#') {
             start = line_start(start - 1);
         }
-        (at(start), false)
+        let mark = self.text.starts_with(BYTE_ORDER_MARK).then_some(BYTE_ORDER_MARK.len_utf8());
+        (at(start.max(mark.unwrap_or(0))), false)
     }
 }
 

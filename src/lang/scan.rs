@@ -1,12 +1,15 @@
 //! Cuts a file into items before pest sees it, so that one broken item hides nothing else and depth is bounded.
 
-use crate::base::source::{SourceId, Span};
+use crate::base::source::{BYTE_ORDER_MARK, SourceId, Span};
 use crate::diag::{Diagnostic, codes};
 
 /// How deep brackets may nest: each level costs the parser about twenty stack frames.
 const MAX_DEPTH: usize = 48;
 /// How many `if` and `->` an item may hold, since both nest to the right without brackets.
 const MAX_RIGHT_NESTING: usize = 64;
+
+/// How many findings of one file are kept; a reader sees fewer.
+pub(super) const MAX_FOUND: usize = 1_000;
 
 /// The words that start items.
 pub(super) const ITEM_KEYWORDS: [&str; 9] =
@@ -44,11 +47,28 @@ pub(super) fn scan(source: SourceId, text: &str) -> Scan {
     scanner.finish()
 }
 
+/// A bracket that is open. A file may be nothing but brackets, so it is kept small.
 struct Open {
+    at: u32,
     closer: u8,
-    at: usize,
     /// Set for `${`: the text goes on after the closer.
     in_text: bool,
+}
+
+impl Open {
+    fn at(&self) -> usize {
+        self.at as usize
+    }
+}
+
+/// The line that was looked at last. Places are asked for in rising order, so that each byte is looked at once.
+#[derive(Default)]
+struct Line {
+    start: usize,
+    /// Its first byte that is no blank.
+    code: usize,
+    /// How far line breaks were looked for.
+    seen: usize,
 }
 
 struct Scanner<'a> {
@@ -59,27 +79,40 @@ struct Scanner<'a> {
     at: usize,
     last_code: usize,
     stack: Vec<Open>,
+    /// How many brackets in the stack wait for `)`, `]` and `}`.
+    waiting: [usize; 3],
+    line: Line,
     right_nesting: usize,
     slices: Vec<Slice>,
+    /// The column of the last item.
+    item_column: usize,
     docs: Vec<String>,
     stray: bool,
+    /// Whether a carriage return alone was reported: once is enough.
+    lone_return: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Scanner<'a> {
     fn new(source: SourceId, text: &'a str) -> Self {
+        // Some editors begin a file with a byte-order mark.
+        let start = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
         Scanner {
             source,
             text,
             bytes: text.as_bytes(),
             masked: text.as_bytes().to_vec(),
-            at: 0,
+            at: start,
             last_code: 0,
             stack: Vec::new(),
+            waiting: [0; 3],
+            line: Line { start, code: start, seen: start },
             right_nesting: 0,
             slices: Vec::new(),
+            item_column: usize::MAX,
             docs: Vec::new(),
             stray: false,
+            lone_return: false,
             diagnostics: Vec::new(),
         }
     }
@@ -109,16 +142,30 @@ impl<'a> Scanner<'a> {
     fn comment(&mut self) {
         let end = self.line_end(self.at);
         let line = &self.text[self.at..end];
-        if let Some(doc) = line.strip_prefix("##").filter(|_| self.stack.is_empty() && self.first_on_line(self.at)) {
+        if let Some(doc) = line.strip_prefix("##")
+            && self.stack.is_empty()
+            && self.first_on_line(self.at)
+        {
             self.docs.push(doc.trim().to_string());
         }
+        if let Some(at) = line.trim_end_matches('\r').find('\r').filter(|_| !self.lone_return) {
+            self.lone_return(self.at + at);
+        }
         self.at = end;
+    }
+
+    /// The line breaks of an old system: what looks like the next line belongs to the comment.
+    fn lone_return(&mut self, at: usize) {
+        self.lone_return = true;
+        let message = "a carriage return alone does not end a line";
+        let found = Diagnostic::error(codes::SYNTAX, message, self.span(at, at + 1), "the comment goes on behind this");
+        self.found(found.help("end lines with a line feed, with or without a carriage return before it"));
     }
 
     fn slashes(&mut self) {
         let (start, end) = (self.at, self.line_end(self.at));
         let span = self.span(start, start + 2);
-        self.diagnostics.push(
+        self.found(
             Diagnostic::error(codes::SLASH_COMMENT, "`//` does not start a comment", span, "comments start with `#`")
                 .help("write `#`")
                 .fix(span, "#"),
@@ -131,12 +178,32 @@ impl<'a> Scanner<'a> {
         self.masked[start..end].fill(b' ');
     }
 
-    fn first_on_line(&self, at: usize) -> bool {
-        self.bytes[..at].iter().rev().take_while(|&&byte| byte != b'\n').all(u8::is_ascii_whitespace)
+    /// Finds the line of byte `at`, which lies nowhere before the place asked for last.
+    fn find_line(&mut self, at: usize) {
+        let Some(unseen) = self.bytes.get(self.line.seen..at) else { return };
+        if let Some(last) = unseen.iter().rposition(|&byte| byte == b'\n') {
+            self.line.start = self.line.seen + last + 1;
+            self.line.code = self.line.start;
+        }
+        self.line.seen = at;
+        let blanks = self.bytes[self.line.code..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.line.code += blanks;
     }
 
-    fn column(&self, at: usize) -> usize {
-        self.bytes[..at].iter().rev().take_while(|&&byte| byte != b'\n').count()
+    fn first_on_line(&mut self, at: usize) -> bool {
+        self.find_line(at);
+        self.line.code >= at
+    }
+
+    fn column(&mut self, at: usize) -> usize {
+        self.find_line(at);
+        at - self.line.start
+    }
+
+    fn found(&mut self, found: Diagnostic) {
+        if self.diagnostics.len() < MAX_FOUND {
+            self.diagnostics.push(found);
+        }
     }
 
     fn word(&mut self) {
@@ -154,14 +221,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether an item keyword at `start` begins an item, and is no field's name.
-    fn opens_item(&self, start: usize) -> bool {
-        let rest = self.text[self.at..].trim_start();
-        let names_something = rest.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_' || next == '"');
-        let outermost = self.slices.last().is_none_or(|slice| self.column(start) <= self.column(slice.start));
+    fn opens_item(&mut self, start: usize) -> bool {
         if self.stack.is_empty() {
             return !self.names_item(start);
         }
-        names_something && outermost && self.first_on_line(start)
+        let rest = self.text[self.at..].trim_start();
+        let names_something = rest.starts_with(|next: char| next.is_ascii_alphabetic() || next == '_' || next == '"');
+        names_something && self.column(start) <= self.item_column && self.first_on_line(start)
     }
 
     /// Whether a word stands right behind the keyword of an item, on its line: a name, though a bad one.
@@ -170,7 +236,7 @@ impl<'a> Scanner<'a> {
         begun.is_some_and(|begun| ITEM_KEYWORDS.contains(&begun.trim_end()) && !begun.contains('\n'))
     }
 
-    fn let_in_block(&self, start: usize) -> bool {
+    fn let_in_block(&mut self, start: usize) -> bool {
         !self.stack.is_empty() && self.first_on_line(start)
     }
 
@@ -179,7 +245,7 @@ impl<'a> Scanner<'a> {
         self.mask(start, self.at);
         let message = "a binding inside a block is written without `let`";
         let found = Diagnostic::error(codes::LET_IN_BLOCK, message, span, "remove this word");
-        self.diagnostics.push(found.help("write `name = value`").fix(span, ""));
+        self.found(found.help("write `name = value`").fix(span, ""));
     }
 
     fn open_item(&mut self, start: usize) {
@@ -188,13 +254,14 @@ impl<'a> Scanner<'a> {
         self.docs.clear();
         self.stray = false;
         self.right_nesting = 0;
+        self.item_column = self.column(start);
         self.slices.push(Slice { start, end: self.at, doc, broken: false });
     }
 
     /// Ends the current item before byte `next`, complaining about brackets left open.
     fn close_item(&mut self, next: usize) {
         let end = self.last_code;
-        while let Some(open) = self.stack.pop() {
+        while let Some(open) = self.pop() {
             self.never_closed(&open, end, next);
         }
         if let Some(slice) = self.slices.last_mut() {
@@ -203,7 +270,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn never_closed(&mut self, open: &Open, end: usize, next: usize) {
-        let opener = self.bytes[open.at] as char;
+        // An inner bracket left open explains the outer ones.
+        if self.current_broken() {
+            return;
+        }
+        let opener = self.bytes[open.at()] as char;
         let closer = open.closer as char;
         let word = self.bytes[next..].iter().take_while(|&&byte| is_word(byte)).count();
         let (start, stop, place) = match word {
@@ -213,16 +284,13 @@ impl<'a> Scanner<'a> {
         let found = Diagnostic::error(
             codes::MISSING_CLOSER,
             format!("this `{opener}` is never closed"),
-            self.span(open.at, open.at + 1),
+            self.span(open.at(), open.at() + 1),
             format!("opened here, `{closer}` is missing"),
         )
         .label(self.span(start, stop), place)
         .help(format!("add `{closer}`"))
         .fix(self.span(end, end), format!("\n{closer}"));
-        // An inner bracket left open explains the outer ones.
-        if !self.current_broken() {
-            self.diagnostics.push(found);
-        }
+        self.found(found);
         self.break_current();
     }
 
@@ -241,7 +309,7 @@ impl<'a> Scanner<'a> {
             self.stray = true;
             let end = start + word.len();
             let found = super::mistakes::not_an_item(word, self.span(start, end));
-            self.diagnostics.push(found);
+            self.found(found);
         }
     }
 
@@ -269,10 +337,25 @@ impl<'a> Scanner<'a> {
     }
 
     fn open(&mut self, at: usize, closer: u8, in_text: bool) {
-        self.stack.push(Open { closer, at, in_text });
+        self.stack.push(Open { at: at as u32, closer, in_text });
+        *self.waiting_for(closer) += 1;
         if self.stack.len() == MAX_DEPTH + 1 {
             self.too_deep(at);
         }
+    }
+
+    fn waiting_for(&mut self, closer: u8) -> &mut usize {
+        match closer {
+            b')' => &mut self.waiting[0],
+            b']' => &mut self.waiting[1],
+            _ => &mut self.waiting[2],
+        }
+    }
+
+    fn pop(&mut self) -> Option<Open> {
+        let open = self.stack.pop()?;
+        *self.waiting_for(open.closer) -= 1;
+        Some(open)
     }
 
     fn too_deep(&mut self, at: usize) {
@@ -280,22 +363,23 @@ impl<'a> Scanner<'a> {
             let message = format!("more than {MAX_DEPTH} levels of nesting");
             let found =
                 Diagnostic::error(codes::TOO_DEEP, message, self.span(at, at + 1), "this level is one too many");
-            self.diagnostics.push(found.help("give an inner part a name with `let`"));
+            self.found(found.help("give an inner part a name with `let`"));
         }
         self.break_current();
     }
 
     fn close(&mut self, at: usize, closer: u8) {
-        if !self.stack.iter().any(|open| open.closer == closer) {
-            return match self.stack.pop_if(|open| !open.in_text && self.bytes[open.at] != b'{') {
+        if *self.waiting_for(closer) == 0 {
+            let other = self.stack.last().is_some_and(|open| !open.in_text && self.bytes[open.at()] != b'{');
+            return match self.pop_if(other) {
                 Some(open) => self.wrong_closer(&open, at, closer),
                 None => self.unopened(at, closer),
             };
         }
-        while let Some(open) = self.stack.pop() {
+        while let Some(open) = self.pop() {
             if open.closer == closer {
                 if open.in_text {
-                    self.text_literal(open.at);
+                    self.text_literal(open.at());
                 }
                 return;
             }
@@ -303,32 +387,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    fn pop_if(&mut self, wanted: bool) -> Option<Open> {
+        if wanted { self.pop() } else { None }
+    }
+
     fn mismatched(&mut self, open: &Open, at: usize) {
-        let (opener, wanted) = (self.bytes[open.at] as char, open.closer as char);
+        if self.current_broken() {
+            return;
+        }
+        let (opener, wanted) = (self.bytes[open.at()] as char, open.closer as char);
         let found = Diagnostic::error(
             codes::MISSING_CLOSER,
             format!("this `{opener}` is never closed"),
-            self.span(open.at, open.at + 1),
+            self.span(open.at(), open.at() + 1),
             format!("opened here, `{wanted}` is missing"),
         )
         .label(self.span(at, at + 1), format!("this closes something else; `{wanted}` belongs before it"))
         .help(format!("add `{wanted}`"))
         .fix(self.span(at, at), wanted.to_string());
-        if !self.current_broken() {
-            self.diagnostics.push(found);
-        }
+        self.found(found);
         self.break_current();
     }
 
     /// `(1 + 2]`: nothing else is open that the closer could mean.
     fn wrong_closer(&mut self, open: &Open, at: usize, closer: u8) {
-        let (opener, wanted) = (self.bytes[open.at] as char, open.closer as char);
+        let (opener, wanted) = (self.bytes[open.at()] as char, open.closer as char);
         let span = self.span(at, at + 1);
         let message = format!("`{}` does not close `{opener}`", closer as char);
         let found = Diagnostic::error(codes::MISSING_CLOSER, message, span, format!("write `{wanted}` here"));
         if !self.current_broken() {
-            self.diagnostics
-                .push(found.label(self.span(open.at, open.at + 1), "opened here").fix(span, wanted.to_string()));
+            let opened = self.span(open.at(), open.at() + 1);
+            self.found(found.label(opened, "opened here").fix(span, wanted.to_string()));
         }
         self.break_current();
     }
@@ -336,7 +425,7 @@ impl<'a> Scanner<'a> {
     fn unopened(&mut self, at: usize, closer: u8) {
         let span = self.span(at, at + 1);
         let message = format!("this `{}` closes nothing", closer as char);
-        self.diagnostics.push(
+        self.found(
             Diagnostic::error(codes::UNOPENED, message, span, "no bracket is open here")
                 .help("remove it")
                 .fix(span, ""),
@@ -377,7 +466,7 @@ impl<'a> Scanner<'a> {
             let found = Diagnostic::error(codes::UNTERMINATED_TEXT, message, span, "it must end on the same line");
             let end = start + self.text[start..self.at].trim_end().len();
             let found = found.help("add `\"`; a line break inside a text is written `\\n`");
-            self.diagnostics.push(found.fix(self.span(end, end), "\""));
+            self.found(found.fix(self.span(end, end), "\""));
         }
         self.break_current();
     }

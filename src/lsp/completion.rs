@@ -1,6 +1,7 @@
 //! Completion: what can be written at the cursor, likely things first.
 
 use super::cursor::{Bracket, Cursor};
+use super::definition::project_files;
 use super::describe::{self, Described};
 use super::session::Session;
 use super::view::View;
@@ -13,6 +14,7 @@ use lsp_types::{
     CompletionItem, CompletionItemKind as Kind, CompletionParams, CompletionResponse, CompletionTextEdit,
     Documentation, InsertTextFormat, MarkupContent, MarkupKind, TextEdit,
 };
+use std::path::Path;
 
 /// Something that can be written.
 struct Offer {
@@ -38,6 +40,7 @@ impl Offer {
 
 /// What the surroundings of the cursor are.
 struct Place<'a, 't> {
+    view: &'a View,
     cursor: Cursor<'t>,
     words: Words<'a>,
     session: &'a Session,
@@ -62,7 +65,7 @@ pub fn complete(session: &Session, params: CompletionParams) -> Result<Option<Co
     let Some(entry) = view.entry else { return Ok(None) };
     let whole = session.whole(&at.text_document.uri).map(|view| &**view);
     let text = view.lines(entry).text();
-    let place = Place { cursor: Cursor::new(text, offset), words: Words::new(session, view, whole), session };
+    let place = Place { view, cursor: Cursor::new(text, offset), words: Words::new(session, view, whole), session };
     let span = Span::new(entry, place.cursor.word_start, offset);
     let items = place.offers().into_iter().map(|offer| item(session, view, span, offer));
     Ok(Some(CompletionResponse::Array(items.collect())))
@@ -91,18 +94,38 @@ impl<'a> Place<'a, '_> {
         let last = cursor.last().map_or("", |token| token.text);
         match cursor {
             _ if cursor.in_comment => Vec::new(),
+            _ if cursor.in_text.is_some() && self.first() == "use" => self.files(),
             _ if cursor.in_text.is_some() => self.texts(""),
             _ if cursor.number_end.is_some() => self.units(),
             _ if cursor.begins_item() => item_keywords(),
             _ if self.first() == "use" => self.imports(last),
             _ if last == "." => self.members(),
             _ if self.wants_type(last) => types(),
+            // The name of a parameter, or the settings of a profile, are the user's to find.
+            _ if self.in_parameters() && last != "=" => Vec::new(),
+            _ if self.first() == "profile" => Vec::new(),
             _ => self.in_bracket(),
         }
     }
 
     fn first(&self) -> &str {
         self.cursor.before.first().map_or("", |token| token.text)
+    }
+
+    /// Whether the cursor is in the parameter list of a recipe.
+    fn in_parameters(&self) -> bool {
+        let brackets = &self.cursor.brackets;
+        ["recipe", "pipeline"].contains(&self.first()) && brackets.len() == 1 && brackets[0].at == 2
+    }
+
+    /// `use "…"`: the files of the project, as they are seen from this one.
+    fn files(&self) -> Vec<Offer> {
+        let own = Path::new(&self.view.path);
+        let folder = own.parent().unwrap_or(own);
+        let files = project_files(folder).into_iter().filter(|path| *path != self.view.path);
+        let seen =
+            files.filter_map(|path| Some(Path::new(&path).strip_prefix(folder).ok()?.to_string_lossy().into_owned()));
+        seen.map(|path| Offer::plain(path, Kind::FILE, "", 1)).collect()
     }
 
     /// `use std.arith.{…}`
@@ -143,11 +166,10 @@ impl<'a> Place<'a, '_> {
     /// Whether a type is to be written: `param x: …`, `recipe f(x: …) -> …`
     fn wants_type(&self, last: &str) -> bool {
         let cursor = &self.cursor;
-        let in_params = cursor.brackets.len() == 1 && cursor.brackets[0].at == 2;
         let outermost = cursor.brackets.is_empty();
         match (self.first(), last) {
             ("param" | "let", ":") => outermost && cursor.before.len() == 3,
-            ("recipe" | "pipeline", ":") => in_params,
+            ("recipe" | "pipeline", ":") => self.in_parameters(),
             ("recipe", "->") => outermost,
             ("param", "->") => outermost,
             _ => false,
@@ -181,7 +203,7 @@ impl<'a> Place<'a, '_> {
             }
             (Owner::Block, true) => self.statements(),
             (Owner::Fields(_) | Owner::Compare, false) => self.value_of_field(bracket),
-            (Owner::Plain | Owner::Axes(_) | Owner::Block, _) => self.after_value(self.values(None)),
+            (Owner::Plain | Owner::Axes(_) | Owner::Block, _) => self.after_value(self.values(self.wanted().as_ref())),
         }
     }
 
@@ -291,6 +313,9 @@ impl<'a> Place<'a, '_> {
     fn wanted(&self) -> Option<Type> {
         let bracket = self.cursor.brackets.iter().rev().find(|bracket| bracket.field.is_some())?;
         let field = bracket.field?;
+        if self.first() == "suite" && self.cursor.brackets.len() == 1 {
+            return Some(Type::Bench);
+        }
         let Owner::Fields(fields) = self.owner(bracket) else { return None };
         let (_, _, view, part) = fields.into_iter().find(|(name, ..)| name == field)?;
         match part {
@@ -402,7 +427,9 @@ fn takes(ty: &Type, variant: &str) -> bool {
 /// Whether a name can stand in an expression.
 fn is_value(word: &Word) -> bool {
     match word.target {
-        Target::Symbol(index) => !matches!(word.view.symbol(index).kind, SymbolKind::Compare | SymbolKind::Profile),
+        Target::Symbol(index) => {
+            !matches!(word.view.symbol(index).kind, SymbolKind::Compare | SymbolKind::Profile | SymbolKind::Sweep)
+        }
         _ => true,
     }
 }

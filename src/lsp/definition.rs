@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::view::View;
 use crate::base::source::Span;
-use crate::lang::index::Target;
+use crate::lang::index::{Symbol, Target};
 use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location, ReferenceParams};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub fn references(session: &Session, params: ReferenceParams) -> Result<Option<V
     let Some((view, offset)) = session.offset(&params.text_document_position) else { return Ok(None) };
     let Some(key) = view.at(offset).and_then(|found| key(view, &found.target)) else { return Ok(None) };
     let mut locations: Vec<Location> = Vec::new();
-    for view in programs(session, view) {
+    for view in programs(session, view, &key) {
         for span in uses(&view, &key, params.context.include_declaration) {
             let location = view.location(span, &session.documents, &session.library);
             locations.extend(location.filter(|location| !locations.contains(location)));
@@ -77,12 +77,14 @@ const MAX_FILES: usize = 500;
 /// Folders below the project's that are searched.
 const MAX_DEPTH: usize = 6;
 
-/// The open programs, and those of the project's folder that are not open.
-pub fn programs(session: &Session, view: &View) -> Vec<Arc<View>> {
+/// The open programs, and those of the project's folder that are not open but hold the word that `key` is known by.
+pub fn programs(session: &Session, view: &View, key: &Key) -> Vec<Arc<View>> {
     let mut programs: Vec<Arc<View>> = session.views().cloned().collect();
+    let word = word(view, key);
+    let holds_it = |path: &String| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&word));
     if view.path.starts_with('/') {
         for path in project_files(&crate::driver::home(Path::new(&view.path))) {
-            if session.documents.get(&path).is_none() {
+            if session.documents.get(&path).is_none() && holds_it(&path) {
                 let found = View::new(&path, &session.documents, &session.catalogue, session.encoding);
                 programs.push(Arc::new(found));
             }
@@ -91,8 +93,17 @@ pub fn programs(session: &Session, view: &View) -> Vec<Arc<View>> {
     programs
 }
 
+/// What every text that names a definition must hold.
+fn word(view: &View, key: &Key) -> String {
+    let is_it = |symbol: &&Symbol| Some(symbol.span.start) == key.start && view.name(symbol.span.source) == key.file;
+    let symbol = view.index().symbols.iter().find(is_it).map(|symbol| symbol.name.as_str());
+    let last = key.file.rsplit('/').next().unwrap_or(&key.file);
+    let module = last.trim_start_matches("std.").trim_end_matches(".srlm");
+    symbol.unwrap_or(module).to_string()
+}
+
 /// The `.srlm` files below a folder, in the order of their names; hidden folders are left out.
-fn project_files(folder: &Path) -> Vec<String> {
+pub fn project_files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![(folder.to_path_buf(), 0)];
     while let Some((inner, depth)) = open.pop() {

@@ -120,8 +120,9 @@ pub fn symbol(view: &View, index: usize) -> Described {
         }
         SymbolKind::Compare | SymbolKind::Profile => format!("{} {name}", symbol.kind.word()),
         SymbolKind::Alias => view.text(symbol.whole).to_string(),
-        SymbolKind::Parameter => view.text(symbol.whole).to_string(),
-        SymbolKind::Binding | SymbolKind::Axis | SymbolKind::Each | SymbolKind::Field => format!("{name}{typed}"),
+        SymbolKind::Parameter => on_one_line(view.text(symbol.whole)),
+        SymbolKind::Axis => format!("over {name} in {}", labels(view, symbol)),
+        SymbolKind::Binding | SymbolKind::Each | SymbolKind::Field => format!("{name}{typed}"),
     };
     let doc = paragraphs([symbol.doc.clone().unwrap_or_default(), origin(view, symbol)]);
     Described { code, detail, doc }
@@ -130,9 +131,27 @@ pub fn symbol(view: &View, index: usize) -> Described {
 /// `recipe f(x: Model, n: Int = 4) -> Model`
 fn recipe(view: &View, index: usize) -> String {
     let symbol = view.symbol(index);
-    let params: Vec<&str> = view.index().parts_of(index).map(|param| view.text(param.whole)).collect();
+    let params = view.index().parts_of(index).map(|param| on_one_line(view.text(param.whole)));
+    let params: Vec<String> = params.collect();
     let returns = symbol.annotation.map(|ty| format!(" -> {}", view.text(ty))).unwrap_or_default();
     format!("recipe {}({}){returns}", symbol.name, params.join(", "))
+}
+
+/// The labels of an axis, or its values where it is a list.
+fn labels(view: &View, axis: &Symbol) -> String {
+    match axis.value.and_then(|span| view.index().seen.get(&span)) {
+        Some(seen) if !seen.members.is_empty() => {
+            let names: Vec<&str> = seen.members.iter().map(|(name, _)| name.as_str()).collect();
+            format!("{{ {} }}", names.join(", "))
+        }
+        Some(seen) => seen.value.clone().unwrap_or_else(|| seen.ty.to_string()),
+        None => "…".to_string(),
+    }
+}
+
+/// Blanks that align columns say nothing in a single line.
+fn on_one_line(code: &str) -> String {
+    code.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The module that a definition comes from, unless that is the file itself.

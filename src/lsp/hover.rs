@@ -18,6 +18,9 @@ pub fn hover(session: &Session, at: &TextDocumentPositionParams) -> Option<(Hove
     {
         return Some((shown(view, found.span, text), question(view, &found.target)));
     }
+    if let Some((span, seen)) = of_label(view, offset) {
+        return Some((shown(view, span, of_value(seen)?), None));
+    }
     let (span, seen) = view.index().seen_at(view.entry?, offset as u32)?;
     Some((shown(view, span, of_value(seen)?), None))
 }
@@ -25,12 +28,26 @@ pub fn hover(session: &Session, at: &TextDocumentPositionParams) -> Option<(Hove
 fn of_name(session: &Session, view: &View, span: Span, target: &Target) -> Option<String> {
     let described = describe::target(view, &session.catalogue, target)?;
     let seen = match target {
+        // An axis has another value in each cell.
+        Target::Symbol(index) if view.symbol(*index).kind == SymbolKind::Axis => None,
         Target::Symbol(index) => view.index().value_of(*index),
-        Target::Field(..) => written_after(view, span),
+        // The fields of a compare are names, not values.
+        Target::Field(owner, _) if owner != "compare" => written_after(view, span),
         _ => None,
     };
     let value = seen.and_then(value_line).unwrap_or_default();
     Some(paragraphs([fenced(&described.code), value, described.doc]))
+}
+
+/// The value of a field that nothing declares: `name: value` in a record.
+fn of_label(view: &View, offset: usize) -> Option<(Span, &Seen)> {
+    let source = view.entry?;
+    let text = view.lines(source).text();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let start = offset - text.as_bytes()[..offset].iter().rev().take_while(|byte| is_word(**byte)).count();
+    let end = offset + text.as_bytes()[offset..].iter().take_while(|byte| is_word(**byte)).count();
+    let span = Span::new(source, start, end);
+    written_after(view, span).filter(|_| start < end).map(|seen| (span, seen))
 }
 
 /// The value of a field: the widest expression that begins next.
@@ -52,7 +69,12 @@ fn of_value(seen: &Seen) -> Option<String> {
 
 /// `= 60steps`, with the units of its dimension; nothing where the type says it all.
 fn value_line(seen: &Seen) -> Option<String> {
-    let value = seen.value.as_ref().filter(|value| **value != seen.ty.to_string())?;
+    // A configured stage is told by its name, which is there; only a join says more.
+    let says_more = |value: &&String| match seen.ty {
+        Type::Function(..) => value.contains(' '),
+        _ => **value != seen.ty.to_string(),
+    };
+    let value = seen.value.as_ref().filter(says_more)?;
     let units = match seen.ty {
         Type::Quantity(dimension) => {
             let units = vocabulary::units().filter(|(_, other)| *other == dimension).map(|(name, _)| name);

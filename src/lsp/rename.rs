@@ -48,7 +48,7 @@ pub fn rename(session: &Session, params: RenameParams) -> Result<Option<Workspac
         return Err(format!("`{new}` is no name: names are letters, digits and `_`, and no keyword"));
     }
     let Some(wanted) = key(view, &Target::Symbol(index)) else { return Ok(None) };
-    let programs = programs(session, view);
+    let programs = programs(session, view, &wanted);
     let affected: Vec<_> = programs.iter().filter(|view| !uses(view, &wanted, true).is_empty()).collect();
     if let Some(broken) = affected.iter().find(|view| !view.is_whole()) {
         return Err(format!("an item of {} does not parse and may use `{old}`: mend it first", broken.path));

@@ -36,6 +36,8 @@ pub struct Session {
     /// The last view of each file in which every item parsed.
     whole: BTreeMap<String, Arc<View>>,
     published: BTreeMap<String, (Uri, Vec<Diagnostic>)>,
+    /// Whether a document was closed whose findings the client still shows.
+    is_closed: bool,
     outgoing: Sender<Message>,
     lookup: Lookup,
 }
@@ -59,6 +61,7 @@ impl Session {
             views: BTreeMap::new(),
             whole: BTreeMap::new(),
             published: BTreeMap::new(),
+            is_closed: false,
             lookup: Lookup::new(outgoing.clone()),
             outgoing,
         })
@@ -158,6 +161,7 @@ impl Session {
                 self.documents.close(&path);
                 self.whole.remove(&path);
                 self.views.clear();
+                self.is_closed = true;
             }
             notes::DidSaveTextDocument::METHOD | notes::DidChangeWatchedFiles::METHOD => self.views.clear(),
             _ => {}
@@ -179,10 +183,10 @@ impl Session {
             .filter(|path| !self.views.contains_key(*path))
             .cloned()
             .collect();
-        self.views.retain(|path, _| self.documents.get(path).is_some());
-        if stale.is_empty() && self.published.keys().all(|path| self.views.contains_key(path)) {
+        if stale.is_empty() && !self.is_closed {
             return;
         }
+        self.is_closed = false;
         for path in &stale {
             let (documents, catalogue, encoding) = (&self.documents, &self.catalogue, self.encoding);
             let view = catch_unwind(AssertUnwindSafe(|| View::new(path, documents, catalogue, encoding)));

@@ -138,9 +138,9 @@ impl<'a> Words<'a> {
     pub fn parts(&self, word: &Word<'a>) -> Vec<(&'a View, Part)> {
         let parts = match &word.target {
             Target::Stage(kind) | Target::Variant(kind) => vec![Part::Stage(kind.clone())],
-            Target::Symbol(index) => match word.view.index().value_of(*index) {
-                Some(seen) if !seen.parts.is_empty() => seen.parts.clone(),
-                _ => vec![Part::Recipe(*index)],
+            Target::Symbol(index) => match word.view.index().settable(*index) {
+                [] => vec![Part::Recipe(*index)],
+                parts => parts.to_vec(),
             },
             _ => Vec::new(),
         };

@@ -2,7 +2,7 @@
 
 use crate::program::Project;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read as _, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -263,6 +263,24 @@ fn a_hover_tells_what_the_store_holds_and_leaves_no_trace() {
     assert!(text.contains("**cached**: made 2") && text.contains("2 of 2 stages cached"), "{text}");
     let rows = editor.at("small.srlm", (1, 5));
     assert!(editor.hover(&rows).contains("**cached**"));
+    editor.stop();
+}
+
+#[test]
+fn a_hover_tells_how_a_pipeline_scored() {
+    let mut editor = quick();
+    let text = "let base = init_model { layers: 1, hidden: 16, heads: 1, kv_heads: 1, intermediate: 16, vocab: 320 }
+let test = arith_problems { split: \"test\", items: 4, levels: [1] }
+suite exam { arith: bench(test, max_completion_length: 4tok) }
+pipeline scored = base |> evaluate(exam)
+";
+    editor.project.write("scored.srlm", text);
+    editor.open("scored.srlm", text);
+    editor.project.srlm(&["run", "scored.srlm"]).ok();
+    let pipeline = editor.at("scored.srlm", (3, 10));
+    let text = editor.hover(&pipeline);
+    assert!(text.contains("3 of 3 stages cached") && text.contains("`arith`: 0.0% [0.0%,"), "{text}");
+    assert!(text.contains("of 4 items"), "{text}");
     editor.stop();
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod doc;
 mod docs;
+mod editors;
 mod floors;
 mod fmt;
 mod graph;

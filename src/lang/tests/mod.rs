@@ -3,6 +3,7 @@
 mod catalogue;
 mod format;
 mod generate;
+mod index;
 mod outline;
 mod programs;
 

@@ -96,6 +96,11 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
             let written = format!("{}{}", value.show(), units::base_name(*only));
             found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
         }
+        // Other tools write shares as ratios: `warmup_ratio: 0.03`.
+        ([Dimension::Percent], Datum::Plain(Value::Float(ratio)), _) if (0.0..=1.0).contains(ratio) => {
+            let written = format!("{}%", (ratio * 1e6).round() / 1e4);
+            found.help(format!("a share is written in percent: `{written}`")).fix(span, written)
+        }
         ([_, ..], _, _) if is_number => {
             let written = |&dimension: &Dimension| format!("`{}{}`", value.show(), units::base_name(dimension));
             found.help(format!(

@@ -96,10 +96,9 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
             let written = format!("{}{}", value.show(), units::base_name(*only));
             found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
         }
-        // Other tools write shares as ratios: `warmup_ratio: 0.03`.
-        ([Dimension::Percent], Datum::Plain(Value::Float(ratio)), _) if (0.0..=1.0).contains(ratio) => {
-            let written = format!("{}%", (ratio * 1e6).round() / 1e4);
-            found.help(format!("a share is written in percent: `{written}`")).fix(span, written)
+        ([Dimension::Percent], Datum::Plain(Value::Float(share)), _) if (0.0..=1.0).contains(share) => {
+            let written = format!("{}%", (share * 1e8).round() / 1e6);
+            found.help(format!("a share is written in hundredths: `{written}`")).fix(span, written)
         }
         ([_, ..], _, _) if is_number => {
             let written = |&dimension: &Dimension| format!("`{}{}`", value.show(), units::base_name(dimension));
@@ -150,8 +149,7 @@ fn unit_list(dimensions: &[Dimension]) -> String {
     dimensions.iter().flat_map(|&dimension| units::of(dimension)).collect::<Vec<_>>().join(" ")
 }
 
-/// The types that a program can name.
-pub(super) const TYPE_NAMES: &[(&str, Type)] = &[
+const TYPE_NAMES: &[(&str, Type)] = &[
     ("Int", Type::Int),
     ("Float", Type::Float),
     ("Bool", Type::Bool),
@@ -228,19 +226,14 @@ pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
 /// A limit beyond this is none.
 const UNLIMITED: f64 = 1e300;
 
-/// `between 0 and 1`, `at least 1` or `at most 5`: the numbers that a field takes, in base units.
-pub(super) fn limits((low, high): (f64, f64)) -> String {
+/// A number of the value is outside of `low..=high`.
+pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {
     let is_limit = |number: f64| number.abs() < UNLIMITED;
-    match (is_limit(low), is_limit(high)) {
+    let limits = match (is_limit(low), is_limit(high)) {
         (true, true) => format!("between {low} and {high}"),
         (true, false) => format!("at least {low}"),
         _ => format!("at most {high}"),
-    }
-}
-
-/// A number of the value is outside of `range`.
-pub(super) fn out_of_range(name: &str, value: &Datum, range: (f64, f64), span: Span) -> Diagnostic {
-    let limits = limits(range);
+    };
     let message = format!("`{name}` must be {limits}, not {}", value.show());
     Diagnostic::error(codes::OUT_OF_RANGE, message, span, format!("must be {limits}"))
 }

@@ -159,13 +159,19 @@ fn malformed(source: SourceId, text: &str, error: &serde_yaml::Error) -> Diagnos
         Span::new(source, start, extent(text, start).max(start))
     });
     let found = Diagnostic::error(codes::PARAMS_FILE, "the params file is no YAML", visible(text, place), said);
-    found.help("a params file is YAML or JSON: `name: value` lines")
+    found.help(match said {
+        "mapping values are not allowed in this context" => "a text with `: ` in it stands in quotes",
+        _ => "a params file is YAML or JSON: `name: value` lines",
+    })
 }
 
-/// An empty place has no picture: the character before it stands for it.
+/// An empty place has no picture: the character at it or before it stands for it.
 fn visible(text: &str, span: Span) -> Span {
     if span.start < span.end {
         return span;
+    }
+    if let Some(sign) = text[span.start as usize..].chars().next().filter(|sign| !sign.is_whitespace()) {
+        return Span { end: span.start + sign.len_utf8() as u32, ..span };
     }
     let before = text[..span.start as usize].trim_end().char_indices().next_back();
     before.map_or(span, |(start, last)| Span::new(span.source, start, start + last.len_utf8()))

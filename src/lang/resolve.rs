@@ -262,7 +262,7 @@ impl Resolver<'_> {
         if let Some(start) = self.loading.iter().position(|other| *other == full) {
             return self.import_cycle(start, &full, span);
         }
-        if !self.loaded.contains_key(&full) {
+        if !self.loaded.contains_key(&full) && self.diagnostics.len() <= MAX_FOUND {
             self.load(&full, path, span);
         }
         self.loaded.get(&full).copied().flatten().map_or(Definition::Broken, Definition::Module)

@@ -40,7 +40,7 @@ fn an_unknown_field_of_another_tool_names_ours() {
 fn a_wrong_type_says_what_was_seen() {
     let project = Project::quick();
     let message = refused(&project, "use std.arith\nlet warm = sft { data: arith.train, batch: 64 }\n", 2);
-    says(&message, &["batch", "Seqs"]);
+    says(&message, &["batch", "needs seqs"]);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_missing_data_file_names_its_neighbour() {
 fn a_malformed_line_has_its_number() {
     let project = Project::quick();
     project.write("rows.jsonl", "{\"question\": \"a\", \"answer\": \"b #### 1\"}\n{\"question\": \"a\"\n");
-    let message = refused(&project, "pipeline p = jsonl(\"rows.jsonl\", format: \"gsm8k\")\n", 1);
+    let message = refused(&project, "pipeline p = jsonl(\"rows.jsonl\", format: \"gsm8k\")\n", 2);
     says(&message, &["rows.jsonl:2", "bad.srlm:1"]);
     assert!(project.srlm(&["store", "ls", "bad.srlm", "--json"]).ok().objects().is_empty());
 }

@@ -9,6 +9,7 @@ mod editors;
 mod floors;
 mod fmt;
 mod graph;
+mod hard_files;
 mod inputs;
 mod journey;
 mod lsp;

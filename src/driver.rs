@@ -121,7 +121,7 @@ impl<'a, P: AsRef<[(String, String)]> + ?Sized> From<&'a P> for Settings<'a> {
 /// # Errors
 /// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it or a declared file has errors.
 pub fn check<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
-    judged(compiled(file, settings)?, file)
+    judged(compiled(file, settings.into())?, file)
 }
 
 /// A file without errors together with the files that it declares.
@@ -131,13 +131,25 @@ fn judged(checked: Checked, file: &Path) -> Result<Checked, Failure> {
     checked.with(contents)
 }
 
+/// A file as it is, errors included, with texts from `loader`.
+fn read(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
+    let entry = file.to_string_lossy();
+    loader.load(&entry).map_err(Failure::Input)?;
+    let name = settings.file.map(|file| file.to_string_lossy());
+    let text = settings.file.map(disk::read_text).transpose().map_err(Failure::Input)?;
+    let params_file = name.as_deref().zip(text.as_deref()).map(|(name, text)| ParamsFile { name, text });
+    let outside = Outside { params: settings.params, file: params_file };
+    let compiled = crate::lang::compile_with(&entry, loader, outside, &stage::catalogue());
+    Ok(Checked { program: compiled.program, diagnostics: compiled.diagnostics, sources: compiled.sources })
+}
+
 /// Checks a file and hashes its declared inputs. They are read only where the store lacks a dataset made of them.
 ///
 /// # Errors
 /// As [`check`]; [`Failure::File`] also where a declared input cannot be read, [`Failure::Machine`] for an unusable
 /// store.
 pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) -> Result<Project, Failure> {
-    open_compiled(compiled(file, settings)?, file, store)
+    open_compiled(compiled(file, settings.into())?, file, store)
 }
 
 /// As [`open`], of a file that was compiled without errors.
@@ -162,20 +174,8 @@ pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Pr
 }
 
 /// A file without errors, as far as it can be judged by itself.
-fn compiled<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
-    read(file, settings.into(), &DiskLoader::new(&home(file)))?.with(Vec::new())
-}
-
-/// A file as it is, errors included, with texts from `loader`.
-fn read(file: &Path, settings: Settings, loader: &dyn Loader) -> Result<Checked, Failure> {
-    let entry = file.to_string_lossy();
-    loader.load(&entry).map_err(Failure::Input)?;
-    let name = settings.file.map(|file| file.to_string_lossy());
-    let text = settings.file.map(disk::read_text).transpose().map_err(Failure::Input)?;
-    let params_file = name.as_deref().zip(text.as_deref()).map(|(name, text)| ParamsFile { name, text });
-    let outside = Outside { params: settings.params, file: params_file };
-    let compiled = crate::lang::compile_with(&entry, loader, outside, &stage::catalogue());
-    Ok(Checked { program: compiled.program, diagnostics: compiled.diagnostics, sources: compiled.sources })
+fn compiled(file: &Path, settings: Settings) -> Result<Checked, Failure> {
+    read(file, settings, &DiskLoader::new(&home(file)))?.with(Vec::new())
 }
 
 /// A file whose sources are held to their bytes and whose paths lead to what its stages read.
@@ -246,6 +246,7 @@ fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
     let program = &project.checked.program;
     let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
     let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
+    diagnostics.sort_by_key(|found| found.span().map(|span| (span.source, span.start)));
     diagnostics.dedup();
     let sources = project.checked.sources.clone();
     Checked { program: Program::default(), diagnostics: Vec::new(), sources }.with(diagnostics).map(drop)

@@ -1,5 +1,6 @@
 //! Floor 0: what every room stands on, and nothing that knows a language, a store or a tensor.
 
+pub mod contained;
 pub mod digest;
 pub mod event;
 pub mod facts;

@@ -1,7 +1,7 @@
 //! The command line as types.
 
 use crate::driver::Settings;
-use crate::driver::graph::Format;
+use crate::driver::graph::Format as Drawing;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -236,7 +236,7 @@ pub struct Graph {
     pub program: Program,
     /// How it is written [default: as the name of the output file says, else dot]
     #[arg(long, value_name = "FORMAT", value_parser = graph_format)]
-    pub format: Option<Format>,
+    pub format: Option<Drawing>,
     /// Every stage in a box of its own
     #[arg(long)]
     pub expand: bool,
@@ -302,12 +302,12 @@ fn param(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn graph_format(text: &str) -> Result<Format, String> {
+fn graph_format(text: &str) -> Result<Drawing, String> {
     match text {
-        "dot" => Ok(Format::Dot),
-        "mermaid" => Ok(Format::Mermaid),
-        "svg" => Ok(Format::Svg),
-        "json" => Ok(Format::Json),
+        "dot" => Ok(Drawing::Dot),
+        "mermaid" => Ok(Drawing::Mermaid),
+        "svg" => Ok(Drawing::Svg),
+        "json" => Ok(Drawing::Json),
         _ => Err("dot, mermaid, svg or json is expected".into()),
     }
 }

@@ -22,9 +22,9 @@ pub struct Output {
     pub json: bool,
     /// Colours and bold text on standard error.
     pub colour: bool,
+    pub plain: bool,
     /// Sentences instead of pictures, for screen readers.
     pub narrated: bool,
-    plain: bool,
 }
 
 impl Output {
@@ -32,10 +32,10 @@ impl Output {
     /// `--narrated`, `$SRLM_NARRATED` or `$NO_GRAPHICS` asks for them.
     pub fn new(json: bool, no_colour: bool, narrated: bool) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-        let colourless = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let unwanted = no_colour || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let narrated = narrated || is_set("SRLM_NARRATED") || is_set("NO_GRAPHICS");
-        let plain = colourless || narrated;
-        Output { json, colour: !plain && stderr().is_terminal(), narrated, plain }
+        let plain = unwanted || narrated;
+        Output { json, colour: !plain && stderr().is_terminal(), plain, narrated }
     }
 
     /// How diagnostics look.

@@ -3,10 +3,11 @@
 use super::DataError;
 use super::format::Fields;
 use super::read::malformed;
+use crate::base::contained::contained;
 use crate::base::fs::at;
-use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Row;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -28,21 +29,26 @@ pub(super) fn for_each_record(
     file: File,
     visit: &mut dyn FnMut(usize, &Fields) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let broken = |line: usize, error: ParquetError| {
-        malformed(
-            name,
-            line,
-            &format!("broken parquet ({error})"),
-            "the file must be whole: download or write it again",
-        )
-    };
-    let reader = SerializedFileReader::new(file).map_err(|error| broken(1, error))?;
-    let rows = reader.get_row_iter(None).map_err(|error| broken(1, error))?;
+    // The library takes a file's sizes and offsets at their word in places, and panics where they lie.
+    contained(|| read(name, file, visit)).unwrap_or_else(|panic| Err(broken(name, 1, panic)))
+}
+
+fn read(
+    name: &str,
+    file: File,
+    visit: &mut dyn FnMut(usize, &Fields) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let reader = SerializedFileReader::new(file).map_err(|error| broken(name, 1, error))?;
+    let rows = reader.get_row_iter(None).map_err(|error| broken(name, 1, error))?;
     for (index, row) in rows.enumerate() {
-        let row = row.map_err(|error| broken(index + 1, error))?;
+        let row = row.map_err(|error| broken(name, index + 1, error))?;
         visit(index + 1, &record(&row))?;
     }
     Ok(())
+}
+
+fn broken(name: &str, line: usize, error: impl Display) -> DataError {
+    malformed(name, line, &format!("broken parquet ({error})"), "the file must be whole: download or write it again")
 }
 
 fn record(row: &Row) -> Fields {

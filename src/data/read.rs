@@ -114,13 +114,11 @@ pub(super) fn malformed(file: &str, line: usize, found: &str, expected: &str) ->
 }
 
 fn unknown_fields(file: &str, line: usize, fields: &Fields) -> DataError {
-    let names: Vec<_> = fields.keys().take(12).map(|name| format!("`{name}`")).collect();
-    let known: Vec<_> = FORMATS[1..].iter().map(|(_, name, needs)| format!("{name}: {needs}")).collect();
-    let found = match names.is_empty() {
-        true => "a row without fields".to_string(),
-        false => format!("a row with the fields {}", names.join(", ")),
-    };
-    malformed(file, line, &found, &format!("no known format has these; known are: {}", known.join("; ")))
+    let names: Vec<_> = fields.keys().take(12).map(|name| format!("`{}`", shortened(name))).collect();
+    let found = if names.is_empty() { "no fields".to_string() } else { format!("the fields {}", names.join(", ")) };
+    let known: Vec<_> = FORMATS[1..].iter().map(|(_, name, _)| *name).collect();
+    let expected = format!("no known format has these; known are {}", known.join(", "));
+    DataError::WrongFormat { file: file.to_string(), line, found, expected, fits: Vec::new() }
 }
 
 fn object(file: &str, line: usize, text: &str) -> Result<Fields, DataError> {

@@ -149,6 +149,22 @@ fn parquet_is_read_row_by_row_and_its_damage_told() {
     }
 }
 
+#[test]
+fn no_damage_to_a_parquet_file_ends_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.parquet");
+    write_parquet(&path, &["How many?", "Why?"], &["#### 24", "#### 7"]);
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for flip in [0x01, 0x40, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            std::fs::write(&path, &bytes).unwrap();
+            let _ = read_file(&path, &Format::Auto);
+        }
+    }
+}
+
 /// Two columns of texts, as the Hub's GSM8K has them.
 fn write_parquet(path: &Path, questions: &[&str], answers: &[&str]) {
     use ::parquet::basic::Compression;
@@ -174,6 +190,35 @@ fn write_parquet(path: &Path, questions: &[&str], answers: &[&str]) {
 fn equal_rows_get_ids_of_their_own() {
     let rows = read(&format!("{GSM}\n{GSM}"), Format::Auto).unwrap();
     assert_ne!(rows[0].id, rows[1].id);
+}
+
+#[test]
+fn the_real_sets_fit_the_formats_named_after_them() {
+    let Some(shared) = crate::data::shared_data() else { return };
+    let sets = [
+        ("gsm8k/test.jsonl", "gsm8k", "Janet\u{2019}s ducks lay 16 eggs", "18"),
+        ("math500/test.jsonl", "math", "Convert the point $(0,3)$", "\\left( 3, \\frac{\\pi}{2} \\right)"),
+        ("svamp/SVAMP.json", "svamp", "Each pack of dvds costs 76 dollars.", "51"),
+    ];
+    for (name, format, prompt, answer) in sets {
+        let format = Format::named(format).unwrap();
+        let rows = read_file(&shared.join(name), &format).unwrap();
+        assert!(rows[0].question().starts_with(prompt), "{}", rows[0].question());
+        assert_eq!(rows[0].answer.as_deref(), Some(answer));
+    }
+}
+
+#[test]
+fn the_boxed_answer_of_math_is_the_one_beside_it() {
+    let Some(shared) = crate::data::shared_data() else { return };
+    let file = std::fs::read_to_string(shared.join("math500/test.jsonl")).unwrap();
+    let agree = |line: &str| {
+        let mut fields: crate::data::format::Fields = serde_json::from_str(line).unwrap();
+        let beside = fields.remove("answer").unwrap();
+        Format::Math.row(&fields).unwrap().answer.as_deref() == beside.as_str()
+    };
+    let count = file.lines().filter(|line| agree(line)).count();
+    assert!(count >= 490, "only {count} of 500");
 }
 
 #[test]

@@ -124,7 +124,10 @@ impl<'a> Report<'a> {
         notes.extend(diagnostic.help.clone());
         let mut places: Vec<_> = here.iter().map(|label| label.span.start as usize..label.span.end as usize).collect();
         let excerpt = main.and_then(|id| excerpt(&sources.file(id).text, &places));
+        let mut shown = Vec::new();
         if let Some(excerpt) = &excerpt {
+            shown =
+                excerpt.places.iter().map(|place| place.start).zip(places.iter().map(|place| place.start)).collect();
             places.clone_from(&excerpt.places);
         }
         let labels = here.iter().zip(places).enumerate().map(|(index, (label, place))| {
@@ -138,7 +141,11 @@ impl<'a> Report<'a> {
         });
         Report {
             diagnostic,
-            source: main.map(|id| NamedText { file: sources.file(id), excerpt: excerpt.map(|excerpt| excerpt.text) }),
+            source: main.map(|id| NamedText {
+                file: sources.file(id),
+                excerpt: excerpt.map(|excerpt| excerpt.text),
+                shown,
+            }),
             help: (!notes.is_empty()).then(|| notes.join("\n")),
             labels: labels.collect(),
         }
@@ -149,6 +156,17 @@ struct NamedText<'a> {
     file: &'a SourceFile,
     /// What is shown in place of the whole text.
     excerpt: Option<String>,
+    /// Bytes of the excerpt, and of the text they stand for.
+    shown: Vec<(usize, usize)>,
+}
+
+impl NamedText<'_> {
+    /// The column of byte `offset`, from 0 and in characters, where miette counts bytes.
+    fn column(&self, offset: usize, counted: usize) -> usize {
+        let place = self.shown.iter().find(|(shown, _)| *shown == offset).map(|&(_, place)| place);
+        let place = place.or(self.excerpt.is_none().then_some(offset));
+        place.map_or(counted, |place| self.file.position(place as u32).column - 1)
+    }
 }
 
 impl SourceCode for NamedText<'_> {
@@ -165,7 +183,7 @@ impl SourceCode for NamedText<'_> {
             inner.data(),
             *inner.span(),
             inner.line(),
-            inner.column(),
+            self.column(inner.span().offset(), inner.column()),
             inner.line_count(),
         )))
     }

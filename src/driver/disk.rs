@@ -43,7 +43,7 @@ impl Loader for DiskLoader {
     }
 }
 
-/// The text of a file.
+/// The text of a file, at most one byte longer than the language reads.
 ///
 /// # Errors
 /// A sentence that says why it cannot be read, with the nearest existing name where there is none.

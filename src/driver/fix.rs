@@ -10,8 +10,6 @@ use std::path::Path;
 
 /// A fix may uncover what the next round mends; this many rounds are enough for any honest file.
 const MAX_ROUNDS: usize = 20;
-/// A byte-order mark, which the checker does not see.
-const MARK: char = '\u{feff}';
 
 /// What fixing came to.
 #[derive(Debug)]
@@ -144,16 +142,16 @@ fn edit(texts: &mut Edited, found: &Checked, fixes: &[(&Diagnostic, &Fix)]) -> R
     for (source, fixes) in files {
         let SourceFile { name, text, .. } = found.sources.file(source);
         let written = texts.load(name).map_err(Failure::Input)?;
-        // The checker leaves the byte-order mark out, and a file may have changed since it was read.
-        let Some(mark) = written.strip_suffix(&**text).filter(|mark| mark.chars().all(|sign| sign == MARK)) else {
+        // A file may have changed since it was read.
+        if written != **text {
             continue;
-        };
+        }
         let (after, applied) = crate::diag::fix::apply(text, &fixes.iter().map(|(_, fix)| *fix).collect::<Vec<_>>());
         if after == **text {
             continue;
         }
         mended.extend(applied.iter().map(|&index| said(fixes[index].0, found)));
-        texts.changed.insert(name.clone(), format!("{mark}{after}"));
+        texts.changed.insert(name.clone(), after);
     }
     Ok(mended)
 }

@@ -44,7 +44,7 @@ pub struct LockReport {
 /// [`Failure::File`] for a source that the Hub lacks, [`Failure::Input`] offline or for a damaged lock,
 /// [`Failure::Machine`] for network and disk.
 pub fn lock<'a>(file: &Path, settings: impl Into<Settings<'a>>, update: bool) -> Result<LockReport, Failure> {
-    let checked = compiled(file, settings)?;
+    let checked = compiled(file, settings.into())?;
     let project = home(file);
     let mut lock = Lock::read(&project)?;
     let client = Client::from_env();

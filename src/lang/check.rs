@@ -149,8 +149,7 @@ fn unit_list(dimensions: &[Dimension]) -> String {
     dimensions.iter().flat_map(|&dimension| units::of(dimension)).collect::<Vec<_>>().join(" ")
 }
 
-/// The types that a program can name.
-pub(super) const TYPE_NAMES: &[(&str, Type)] = &[
+const TYPE_NAMES: &[(&str, Type)] = &[
     ("Int", Type::Int),
     ("Float", Type::Float),
     ("Bool", Type::Bool),
@@ -227,19 +226,14 @@ pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
 /// A limit beyond this is none.
 const UNLIMITED: f64 = 1e300;
 
-/// `between 0 and 1`, `at least 1` or `at most 5`: the numbers that a field takes, in base units.
-pub(super) fn limits((low, high): (f64, f64)) -> String {
+/// A number of the value is outside of `low..=high`.
+pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {
     let is_limit = |number: f64| number.abs() < UNLIMITED;
-    match (is_limit(low), is_limit(high)) {
+    let limits = match (is_limit(low), is_limit(high)) {
         (true, true) => format!("between {low} and {high}"),
         (true, false) => format!("at least {low}"),
         _ => format!("at most {high}"),
-    }
-}
-
-/// A number of the value is outside of `range`.
-pub(super) fn out_of_range(name: &str, value: &Datum, range: (f64, f64), span: Span) -> Diagnostic {
-    let limits = limits(range);
+    };
     let message = format!("`{name}` must be {limits}, not {}", value.show());
     Diagnostic::error(codes::OUT_OF_RANGE, message, span, format!("must be {limits}"))
 }

@@ -24,6 +24,9 @@ use std::sync::Arc;
 const MAX_STEPS: usize = 5_000_000;
 const MAX_VALUES: usize = 1_000_000;
 
+/// How many findings may be there when names are still held against all others: the first of them are shown.
+const MAX_SUGGESTED: usize = 100;
+
 /// What is given for a param.
 pub(super) enum Given {
     /// An expression.
@@ -282,6 +285,10 @@ impl<'a> Evaluator<'a> {
 
     /// Reports a name that nothing defines.
     pub fn unknown_name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if self.diagnostics.len() > MAX_SUGGESTED {
+            let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
+            return self.report(found);
+        }
         let module = self.module(frame.module);
         let catalogue = self.catalogue;
         let locals = frame.locals.iter().rev().map(|local| local.name.as_str());

@@ -280,7 +280,7 @@ fn seen(value: &Datum, recipes: &BTreeMap<(ModuleId, usize), usize>) -> Seen {
 }
 
 /// The value as it is printed; a text stands in quotes.
-pub(super) fn shown(value: &Datum) -> String {
+fn shown(value: &Datum) -> String {
     match value {
         Datum::Plain(super::value::Value::String(text)) => format!("{text:?}"),
         value => value.show(),

@@ -56,9 +56,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use value::NodeId;
 
 /// The longest text of one file, in bytes: what takes about a second to check, whatever stands in it.
-pub const MAX_FILE_BYTES: usize = 16 << 20;
+pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// The longest message, in characters: names and texts of a file may be of any length.
 const MAX_MESSAGE: usize = 1_000;
+/// The most places of one finding that are shown: a ring of definitions may be as long as the file.
+const MAX_LABELS: usize = 12;
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
 const MAX_PER_FILE: usize = 20;
 /// Parsing and evaluation recurse with the nesting of the program, which is bounded, but not by a thread's usual stack.
@@ -180,10 +182,10 @@ fn evaluate(
     evaluator.overrides = overrides;
     evaluator.recorder = recorded.then(Box::<Recorder>::default);
     let wanted = evaluator.run();
+    let noted = std::mem::take(&mut evaluator.unbuilt);
     if recorded {
         evaluator.survey();
     }
-    let noted = std::mem::take(&mut evaluator.unbuilt);
     let mut diagnostics = std::mem::take(&mut evaluator.diagnostics);
     let program = assemble(std::mem::take(&mut evaluator.graph), wanted, noted);
     diagnostics.extend(program.unbuilt.iter().filter_map(|found| found.warning(|span| evaluator.in_std(span))));
@@ -240,6 +242,7 @@ fn arranged(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
         *count <= MAX_PER_FILE
     });
     diagnostics.iter_mut().for_each(|found| {
+        found.labels.truncate(MAX_LABELS);
         let labels = found.labels.iter_mut().map(|label| &mut label.text);
         labels.chain(found.help.as_mut()).chain([&mut found.message]).for_each(cut);
     });

@@ -3,43 +3,102 @@
 use super::ast::*;
 use super::precedence::{Infix, Misplaced, Part};
 use super::rules::{self, Grammar, Rule};
+use super::scan::Slice;
 use super::{mistakes, precedence, scan};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, codes};
 use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::{Pair, Pairs};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Parses a file: the items that are well formed, and what is wrong with the others.
+/// Items that one thread parses at a time.
+const SHARE: usize = 256;
+/// Items after which threads meet, to see whether so much is wrong that the rest need not be parsed.
+const ROUND: usize = 16 * SHARE;
+/// Parsing recurses with the nesting of an item, which is bounded, but not by a thread's usual stack.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Parses a file: the items that are well formed, and what is wrong with the others. Items are parsed apart, by several
+/// threads where there are many; neither the tree nor what is found depends on how many threads there are.
 pub(super) fn parse_file(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
     let scan = scan::scan(source, text);
-    let mut file = File::default();
-    let mut diagnostics = scan.diagnostics;
-    for slice in scan.slices {
-        let code = &scan.masked[slice.start..slice.end];
+    let mut done = Parsed { file: File::default(), diagnostics: scan.diagnostics };
+    for round in scan.slices.chunks(ROUND) {
         // Who has so many broken items is helped by the first of them.
-        if slice.broken || diagnostics.len() > scan::MAX_FOUND {
-            file.broken.extend(second_word(code));
+        if done.diagnostics.len() > scan::MAX_FOUND {
+            done.file.broken.extend(round.iter().filter_map(|slice| second_word(slice.code(&scan.masked))));
             continue;
         }
-        let mut builder = Builder { source, code, base: slice.start, diagnostics: Vec::new() };
-        match Grammar::parse(Rule::item_only, code) {
-            Ok(mut pairs) => {
-                let span = Span::new(source, slice.start, slice.end);
-                let item = pairs.next().and_then(|pair| kids(pair).next()).and_then(|pair| builder.item(pair));
-                match item {
-                    Some(kind) => file.items.push(Item { doc: slice.doc, span, kind }),
-                    None => file.broken.extend(second_word(code)),
-                }
-            }
-            Err(error) => {
-                file.broken.extend(second_word(code));
-                diagnostics.push(syntax_error(source, slice.start, Rule::item_only, code, &error));
-            }
+        for share in parse_round(source, &scan.masked, round) {
+            done.file.items.extend(share.file.items);
+            done.file.broken.extend(share.file.broken);
+            done.diagnostics.extend(share.diagnostics);
         }
-        diagnostics.append(&mut builder.diagnostics);
     }
-    (file, diagnostics)
+    (done.file, done.diagnostics)
+}
+
+/// Some items of a file, and what is wrong with others.
+#[derive(Default)]
+struct Parsed {
+    file: File,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses the shares of a round side by side, and returns them in their order.
+fn parse_round(source: SourceId, text: &str, round: &[Slice]) -> Vec<Parsed> {
+    let shares: Vec<&[Slice]> = round.chunks(SHARE).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(shares.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let taken = taken.map_while(|at| Some((at, parse_share(source, text, shares.get(at)?))));
+        taken.collect::<Vec<_>>()
+    };
+    let mut parsed = std::thread::scope(|scope| {
+        let spawn = || std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).ok();
+        // Where no thread is to be had, this one does all of it.
+        let helpers: Vec<_> = (1..threads).filter_map(|_| spawn()).collect();
+        let own = work();
+        let theirs = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        theirs.chain([own]).flatten().collect::<Vec<_>>()
+    });
+    parsed.sort_by_key(|&(at, _)| at);
+    parsed.into_iter().map(|(_, share)| share).collect()
+}
+
+fn parse_share(source: SourceId, text: &str, share: &[Slice]) -> Parsed {
+    let mut done = Parsed::default();
+    share.iter().for_each(|slice| parse_item(source, slice, slice.code(text), &mut done));
+    done
+}
+
+fn parse_item(source: SourceId, slice: &Slice, code: &str, done: &mut Parsed) {
+    let mut builder = Builder { source, code, base: slice.start, diagnostics: Vec::new() };
+    let parsed = match slice.broken {
+        true => Ok(None),
+        false => Grammar::parse(Rule::item_only, code).map(Some),
+    };
+    let item = match parsed {
+        Ok(pairs) => pairs
+            .and_then(|mut pairs| pairs.next())
+            .and_then(|pair| kids(pair).next())
+            .and_then(|pair| builder.item(pair)),
+        Err(error) => {
+            builder.diagnostics.push(syntax_error(source, slice.start, Rule::item_only, code, &error));
+            None
+        }
+    };
+    match item {
+        Some(kind) => {
+            let span = Span::new(source, slice.start, slice.end);
+            done.file.items.push(Item { doc: slice.doc.clone(), span, kind });
+        }
+        None => done.file.broken.extend(second_word(code)),
+    }
+    done.diagnostics.append(&mut builder.diagnostics);
 }
 
 /// Parses one expression: the value of `-p name=expr`, which starts at byte `base` of its source.

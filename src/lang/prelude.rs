@@ -1,10 +1,13 @@
 //! The standard library: text in the language itself, embedded.
 
-/// Name and text of every module of `std`.
+/// Name and text of every module of `std`; each stands behind those it imports.
 pub(super) const MODULES: &[(&str, &str)] = &[
     ("arith", include_str!("../../stdlib/arith.srlm")),
     ("models", include_str!("../../stdlib/models.srlm")),
     ("reward", include_str!("../../stdlib/reward.srlm")),
+    ("math", include_str!("../../stdlib/math.srlm")),
+    ("recipes", include_str!("../../stdlib/recipes.srlm")),
+    ("suites", include_str!("../../stdlib/suites.srlm")),
 ];
 
 /// Names that the evaluator itself provides.

@@ -177,8 +177,16 @@ impl Evaluator<'_> {
         self.named(value, shown, before)
     }
 
-    /// Gives a configured stage, or a node made since there were `before` of them, its name.
+    /// Gives a configured stage, or a node made since there were `before` of them, its name; the nodes of a record are
+    /// called `name.field`.
     pub fn named(&mut self, value: Datum, name: &str, before: usize) -> Datum {
+        if let Datum::Record(fields) = &value {
+            for (field, value) in fields.iter() {
+                if let Some(node) = value.node().filter(|node| node.0 >= before) {
+                    self.graph.name(node, &format!("{name}.{field}"));
+                }
+            }
+        }
         if let Some(node) = value.node().filter(|node| node.0 >= before) {
             self.graph.name(node, name);
         }

@@ -124,11 +124,11 @@ impl Resolver<'_> {
             return None;
         }
         let is_std = matches!(origin, Origin::Std(_));
-        let text: Arc<str> = text.into();
         let source = match is_std {
-            true => self.sources.add(key.clone(), text.clone()),
-            false => self.sources.add_file(key.clone(), text.clone()),
+            true => self.sources.add(key.clone(), text.as_str()),
+            false => self.sources.add_file(key.clone(), text.as_str()),
         };
+        let text = self.sources.file(source).text.clone();
         self.loading.push(key.clone());
         let (file, diagnostics) = parse::parse_file(source, &text);
         self.diagnostics.extend(diagnostics);
@@ -262,7 +262,7 @@ impl Resolver<'_> {
         if let Some(start) = self.loading.iter().position(|other| *other == full) {
             return self.import_cycle(start, &full, span);
         }
-        if !self.loaded.contains_key(&full) {
+        if !self.loaded.contains_key(&full) && self.diagnostics.len() <= MAX_FOUND {
             self.load(&full, path, span);
         }
         self.loaded.get(&full).copied().flatten().map_or(Definition::Broken, Definition::Module)

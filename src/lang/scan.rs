@@ -8,6 +8,9 @@ const MAX_DEPTH: usize = 48;
 /// How many `if` and `->` an item may hold, since both nest to the right without brackets.
 const MAX_RIGHT_NESTING: usize = 64;
 
+/// The longest item, in bytes. Some of what is done with one takes the square of its length.
+const MAX_ITEM: usize = 256 << 10;
+
 /// How many findings of one file are kept; a reader sees fewer.
 pub(super) const MAX_FOUND: usize = 1_000;
 
@@ -26,6 +29,13 @@ pub(super) struct Slice {
     pub doc: Option<String>,
     /// Whether a finding of the scanner explains already why it will not parse.
     pub broken: bool,
+}
+
+impl Slice {
+    /// Its text, out of that of the file.
+    pub fn code<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.start..self.end]
+    }
 }
 
 /// What scanning gives.
@@ -264,9 +274,20 @@ impl<'a> Scanner<'a> {
         while let Some(open) = self.pop() {
             self.never_closed(&open, end, next);
         }
-        if let Some(slice) = self.slices.last_mut() {
-            slice.end = end.max(slice.end);
+        let Some(slice) = self.slices.last_mut() else { return };
+        slice.end = end.max(slice.end);
+        if slice.end - slice.start > MAX_ITEM && !std::mem::replace(&mut slice.broken, true) {
+            let start = slice.start;
+            self.too_long(start);
         }
+    }
+
+    fn too_long(&mut self, start: usize) {
+        let message = format!("an item has more than {} KiB", MAX_ITEM >> 10);
+        let word = self.bytes[start..].iter().take_while(|&&byte| is_word(byte)).count();
+        let found =
+            Diagnostic::error(codes::PROGRAM_TOO_LARGE, message, self.span(start, start + word), "it begins here");
+        self.found(found.help("give parts of it names of their own with `let`"));
     }
 
     fn never_closed(&mut self, open: &Open, end: usize, next: usize) {

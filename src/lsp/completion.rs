@@ -9,7 +9,8 @@ use super::words::{Word, Words};
 use crate::base::source::Span;
 use crate::lang::index::{Part, SymbolKind, Target};
 use crate::lang::types::Type;
-use crate::lang::vocabulary::{self, BUILTINS, COMPARE_FIELDS, ITEM_KEYWORDS};
+use crate::lang::vocabulary::{self, COMPARE_FIELDS, ITEM_KEYWORDS};
+use crate::lang::words::{Class, words};
 use lsp_types::{
     CompletionItem, CompletionItemKind as Kind, CompletionParams, CompletionResponse, CompletionTextEdit,
     Documentation, InsertTextFormat, MarkupContent, MarkupKind, TextEdit,
@@ -31,6 +32,13 @@ impl Offer {
     fn new(label: impl Into<String>, kind: Kind, described: Described, rank: u8) -> Offer {
         let label = label.into();
         Offer { insert: label.clone(), label, kind, described, rank, is_snippet: false }
+    }
+
+    /// A keyword; `skip when` is told of by its first word.
+    fn keyword(label: &str, rank: u8) -> Offer {
+        let word = label.split(' ').next().unwrap_or(label);
+        let found = describe::word(word, &[Class::Item, Class::Keyword]);
+        Offer::new(label, Kind::KEYWORD, found.unwrap_or_default(), rank)
     }
 
     fn plain(label: impl Into<String>, kind: Kind, detail: &str, rank: u8) -> Offer {
@@ -135,7 +143,7 @@ impl<'a> Place<'a, '_> {
             Some(list) => self.words.resolve(&cursor.path(list.at.saturating_sub(1)).0, &[]),
             None if last == "." => self.words.resolve(&cursor.path(cursor.before.len() - 1).0, &[]),
             None if last == "use" => return vec![Offer::plain("std", Kind::MODULE, "the standard library", 1)],
-            None => return vec![Offer::plain("as", Kind::KEYWORD, "", 1)],
+            None => return vec![Offer::keyword("as", 1)],
         };
         let words = words.map(|word| self.words.members(&word)).unwrap_or_default();
         words.iter().map(|word| self.word(word, 1)).collect()
@@ -214,7 +222,7 @@ impl<'a> Place<'a, '_> {
         match (ends, is_name) {
             (true, false) => {
                 let infix = ["with", "and", "or", "in", "mod", "then", "else", "for", "if", "step", "where"];
-                infix.iter().map(|word| Offer::plain(*word, Kind::KEYWORD, "", 2)).collect()
+                infix.iter().map(|word| Offer::keyword(word, 2)).collect()
             }
             // The name of an item is the user's to find.
             (true, true) => Vec::new(),
@@ -239,7 +247,7 @@ impl<'a> Place<'a, '_> {
     /// Bindings of a block go on with `return`, axes of a sweep with `over`.
     fn statements(&self) -> Vec<Offer> {
         let words: &[&str] = if self.first() == "sweep" { &["over", "skip when", "return"] } else { &["return"] };
-        words.iter().map(|word| Offer::plain(*word, Kind::KEYWORD, "", 1)).collect()
+        words.iter().map(|word| Offer::keyword(word, 1)).collect()
     }
 
     /// What a bracket holds.
@@ -341,7 +349,9 @@ impl<'a> Place<'a, '_> {
     fn units(&self) -> Vec<Offer> {
         let wanted = self.wanted().map(|ty| vocabulary::dimensions(&ty)).unwrap_or_default();
         let units = vocabulary::units().filter(|(_, dimension)| wanted.is_empty() || wanted.contains(dimension));
-        units.map(|(name, dimension)| Offer::plain(name, Kind::UNIT, dimension.type_name(), 1)).collect()
+        units
+            .map(|(name, _)| Offer::new(name, Kind::UNIT, describe::word(name, &[Class::Unit]).unwrap_or_default(), 1))
+            .collect()
     }
 
     /// Everything that a value can begin with; what fits `wanted` first.
@@ -378,11 +388,11 @@ impl<'a> Place<'a, '_> {
             let rank = if wanted.is_some_and(|wanted| takes(wanted, variant.name)) { 0 } else { 5 };
             Offer::new(variant.name, Kind::CONSTRUCTOR, described(Target::Variant(variant.name.to_string())), rank)
         });
-        let builtins = BUILTINS
-            .iter()
-            .map(|(name, ..)| Offer::new(*name, Kind::FUNCTION, described(Target::Builtin(name.to_string())), 5));
+        let builtins = words().into_iter().filter(|word| word.class == Class::Builtin);
+        let builtins = builtins
+            .map(|word| Offer::new(word.name, Kind::FUNCTION, described(Target::Builtin(word.name.to_string())), 5));
         let std = Offer::new("std", Kind::MODULE, described(Target::Std), 4);
-        let words = ["if", "not"].map(|word| Offer::plain(word, Kind::KEYWORD, "", 6));
+        let words = ["if", "not"].map(|word| Offer::keyword(word, 6));
         stages.chain(variants).chain(builtins).chain([std]).chain(words).collect()
     }
 
@@ -407,10 +417,7 @@ fn constants(wanted: Option<&Type>) -> Vec<Offer> {
     let fits = |ty: Type| wanted.is_none_or(|wanted| ty.fits(wanted));
     let of = [("true", Type::Bool), ("false", Type::Bool), ("none", Type::None)];
     let rank = if wanted.is_some() { 0 } else { 6 };
-    of.into_iter()
-        .filter(|(_, ty)| fits(ty.clone()))
-        .map(|(word, _)| Offer::plain(word, Kind::KEYWORD, "", rank))
-        .collect()
+    of.into_iter().filter(|(_, ty)| fits(ty.clone())).map(|(word, _)| Offer::keyword(word, rank)).collect()
 }
 
 /// Whether a type is, or may be, a variant of that name.
@@ -445,7 +452,12 @@ fn annotated(written: &str) -> Option<Type> {
 }
 
 fn types() -> Vec<Offer> {
-    vocabulary::types().into_iter().map(|name| Offer::plain(name, Kind::CLASS, "type", 1)).collect()
+    let types = words().into_iter().filter(|word| word.class == Class::Type);
+    types
+        .map(|word| {
+            Offer::new(word.name, Kind::CLASS, describe::word(word.name, &[Class::Type]).unwrap_or_default(), 1)
+        })
+        .collect()
 }
 
 fn named_field(name: String, detail: &str) -> Offer {
@@ -471,10 +483,6 @@ fn item_keywords() -> Vec<Offer> {
         "compare" => "compare ${1:name} {\n  of:     ${2:sweep}\n  metric: ${3:suite.bench}.accuracy\n}",
         _ => "profile ${1:name} { $0 }",
     };
-    let offer = |word: &&str| Offer {
-        insert: form(word).to_string(),
-        is_snippet: true,
-        ..Offer::plain(*word, Kind::KEYWORD, "", 1)
-    };
+    let offer = |word: &&str| Offer { insert: form(word).to_string(), is_snippet: true, ..Offer::keyword(word, 1) };
     ITEM_KEYWORDS.iter().map(offer).collect()
 }

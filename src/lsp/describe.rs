@@ -4,7 +4,9 @@ use super::view::View;
 use crate::lang::index::{Index, Part, Symbol, SymbolKind, Target};
 use crate::lang::signature::{Catalogue, Field, Signature};
 use crate::lang::types::Type;
-use crate::lang::vocabulary::{self, BUILTINS, COMPARE_FIELDS};
+use crate::lang::value::Value;
+use crate::lang::vocabulary::{self, COMPARE_FIELDS};
+use crate::lang::words::{Class, words};
 
 /// A name in words.
 #[derive(Clone, Debug, Default)]
@@ -39,13 +41,15 @@ pub fn target(view: &View, catalogue: &Catalogue, target: &Target) -> Option<Des
             let doc = paragraphs([variant.doc.to_string(), unbuilt, fields]);
             Described { code: format!("{name}(…)"), detail: "variant".to_string(), doc }
         }),
-        Target::Builtin(name) => BUILTINS.iter().find(|(known, ..)| known == name).map(|(_, form, doc)| Described {
-            code: (*form).to_string(),
-            detail: "builtin".to_string(),
-            doc: (*doc).to_string(),
-        }),
+        Target::Builtin(name) => word(name, &[Class::Builtin]),
         Target::Field(owner, name) => declared_field(catalogue, owner, name),
     }
+}
+
+/// Describes a word of the language, if it is of one of these classes.
+pub fn word(name: &str, classes: &[Class]) -> Option<Described> {
+    let found = words().into_iter().find(|word| word.name == name && classes.contains(&word.class))?;
+    Some(Described { code: found.form, detail: found.class.name().to_string(), doc: found.doc })
 }
 
 fn declared_field(catalogue: &Catalogue, owner: &str, name: &str) -> Option<Described> {
@@ -65,10 +69,10 @@ pub fn fields_of<'a>(catalogue: &'a Catalogue, owner: &str) -> Option<&'a [Field
 
 /// Describes a declared field.
 pub fn field(field: &Field) -> Described {
-    let default = field.default.as_ref().map(vocabulary::written);
+    let default = field.default.as_ref().map(Value::literal);
     let assigned = default.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
     let needed = if default.is_none() { "It must be written." } else { "" };
-    let limits = vocabulary::limits(field).map(|limits| format!("Range: {limits}.")).unwrap_or_default();
+    let limits = field.limits().map(|limits| format!("Range: {limits}.")).unwrap_or_default();
     let source = if field.source.is_empty() { String::new() } else { format!("Source: {}.", field.source) };
     let facts = [needed.to_string(), limits, source].into_iter().filter(|fact| !fact.is_empty());
     let facts = facts.collect::<Vec<_>>().join("  \n");

@@ -3,21 +3,12 @@
 use super::session::Session;
 use lsp_types::{DocumentFormattingParams, TextEdit};
 
-/// Whether the client is told that there is formatting.
-pub const IS_THERE: bool = false;
-
-/// The text in the one style; `None` where it does not parse.
-fn formatted(_text: &str) -> Option<String> {
-    // The seam: `crate::lang::format(text).ok()`.
-    None
-}
-
-/// One edit that replaces what differs.
+/// One edit that replaces the text; none where it has the style already, or does not parse.
 pub fn formatting(session: &Session, params: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>, String> {
-    let Some(view) = session.view(&params.text_document.uri) else { return Ok(None) };
-    let Some(entry) = view.entry else { return Ok(None) };
-    let lines = view.lines(entry);
-    let Some(text) = formatted(lines.text()) else { return Ok(None) };
-    let is_same = text == **lines.text();
-    Ok(Some(if is_same { Vec::new() } else { vec![TextEdit::new(lines.whole(), text)] }))
+    let document = session.view(&params.text_document.uri).and_then(|view| session.documents.get(&view.path));
+    let Some(document) = document else { return Ok(None) };
+    // What keeps a text from being formatted is among its diagnostics.
+    let Ok(text) = crate::lang::format::format("", document.text()) else { return Ok(None) };
+    let is_same = text == **document.text();
+    Ok(Some(if is_same { Vec::new() } else { vec![TextEdit::new(document.lines.whole(), text)] }))
 }

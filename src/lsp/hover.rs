@@ -6,8 +6,10 @@ use super::status::Question;
 use super::view::View;
 use crate::base::source::Span;
 use crate::lang::index::{Seen, SymbolKind, Target};
+use crate::lang::tokens::{TokenKind, tokens};
 use crate::lang::types::Type;
 use crate::lang::vocabulary;
+use crate::lang::words::Class;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, TextDocumentPositionParams};
 
 /// What can be said at once, and what is to be looked up in the store.
@@ -20,6 +22,9 @@ pub fn hover(session: &Session, at: &TextDocumentPositionParams) -> Option<(Hove
     }
     if let Some((span, seen)) = of_label(view, offset) {
         return Some((shown(view, span, of_value(seen)?), None));
+    }
+    if let Some((span, text)) = of_word(view, offset) {
+        return Some((shown(view, span, text), None));
     }
     let (span, seen) = view.index().seen_at(view.entry?, offset as u32)?;
     Some((shown(view, span, of_value(seen)?), None))
@@ -37,6 +42,21 @@ fn of_name(session: &Session, view: &View, span: Span, target: &Target) -> Optio
     };
     let value = seen.and_then(value_line).unwrap_or_default();
     Some(paragraphs([fenced(&described.code), value, described.doc]))
+}
+
+/// A keyword, or the name of a type.
+fn of_word(view: &View, offset: usize) -> Option<(Span, String)> {
+    let source = view.entry?;
+    let text = view.lines(source).text();
+    let token = tokens(text).find(|token| token.start <= offset && offset < token.end)?;
+    let classes: &[Class] = match token.kind {
+        TokenKind::Keyword => &[Class::Item, Class::Keyword],
+        TokenKind::Name => &[Class::Type],
+        _ => return None,
+    };
+    let described = describe::word(token.text(text), classes)?;
+    let span = Span::new(source, token.start, token.end);
+    Some((span, paragraphs([fenced(&described.code), described.doc])))
 }
 
 /// The value of a field that nothing declares: `name: value` in a record.

@@ -36,6 +36,7 @@ pub fn serve() -> bool {
     // Reading blocks until the client writes or hangs up: the thread ends with the process.
     thread::spawn(move || transport::read_all(BufReader::new(stdin()), &to_server));
     let writer = thread::spawn(move || transport::write_all(stdout(), &from_server));
+    let last = outgoing.clone();
     let mut server = Server::new(outgoing, library::cache_folder());
     let is_clean = loop {
         // Whoever types fast sends several changes at once: they are looked at together.
@@ -49,10 +50,10 @@ pub fn serve() -> bool {
             Err(_) => break false,
         }
     };
-    drop(server);
-    // A status that is still being looked up holds a sender: the answers given so far are written, and no more.
-    if is_clean {
-        drop(writer);
+    // What was answered so far is written; a status that is still being looked up is not waited for.
+    if last.send(transport::end()).is_ok() {
+        // A writer that has failed has nothing left to say.
+        let _ = writer.join();
     }
     is_clean
 }

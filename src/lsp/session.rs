@@ -79,7 +79,7 @@ impl Session {
             "renameProvider": { "prepareProvider": true },
             "documentSymbolProvider": true,
             "codeActionProvider": { "codeActionKinds": ["quickfix"] },
-            "documentFormattingProvider": formatting::IS_THERE,
+            "documentFormattingProvider": true,
         });
         // What is written here is what the protocol knows: a misspelt name would be lost.
         if let Ok(known) = serde_json::from_value::<ServerCapabilities>(offered.clone()) {

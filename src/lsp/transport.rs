@@ -1,6 +1,6 @@
 //! Messages over a pair of pipes: what is no message is skipped, and the next one is read.
 
-use lsp_server::Message;
+use lsp_server::{Message, Notification};
 use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -25,10 +25,19 @@ pub fn read_all(mut input: impl BufRead, to: &Sender<Incoming>) {
     }
 }
 
-/// Writes until all senders are gone or the output is closed.
+/// The method of the message that ends the writer: no server sends it to its client.
+const END: &str = "exit";
+
+/// What ends [`write_all`] behind all that was sent before.
+pub fn end() -> Message {
+    Message::Notification(Notification { method: END.to_string(), params: serde_json::Value::Null })
+}
+
+/// Writes until [`end`] comes or the output is closed.
 pub fn write_all(mut output: impl Write, from: &Receiver<Message>) {
     for message in from {
-        if message.write(&mut output).is_err() {
+        let is_end = matches!(&message, Message::Notification(note) if note.method == END);
+        if is_end || message.write(&mut output).is_err() {
             return;
         }
     }

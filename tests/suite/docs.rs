@@ -51,6 +51,11 @@ fn blocks() -> Vec<Block> {
 #[test]
 fn every_program_in_the_docs_is_well_formed() {
     let project = Project::quick();
+    std::fs::create_dir(project.path().join("data")).unwrap();
+    for name in ["train", "test"] {
+        let row = format!("{{\"question\": \"Is it {name}?\", \"answer\": \"#### 1\"}}\n");
+        project.write(&format!("data/{name}.jsonl"), &row);
+    }
     for block in blocks().iter().filter(|block| block.language == "srlm") {
         project.write("block.srlm", &block.text);
         let answer = project.srlm(&["check", "block.srlm"]);

@@ -9,7 +9,7 @@ fn root() -> &'static str {
 
 /// The orderings of the specification: 13 cells.
 fn orderings(arguments: &[&str]) -> String {
-    let file = format!("{}/tests/spec/orderings.srlm", root());
+    let file = format!("{}/tests/spec/sweeps/orderings.srlm", root());
     Project::quick().srlm(&[&["graph", &file], arguments].concat()).ok().out()
 }
 
@@ -36,7 +36,8 @@ fn thirteen_cells_are_drawn_as_they_always_were() {
         let path = fixture(&format!("graph/{file}"));
         let made = orderings(&["--format", format]);
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        let again = format!("cargo run -- graph tests/spec/orderings.srlm --format {format} -o {}", path.display());
+        let again =
+            format!("cargo run -- graph tests/spec/sweeps/orderings.srlm --format {format} -o {}", path.display());
         assert!(made == kept, "{file} is drawn otherwise; look at it, and keep it by\n  {again}");
     }
 }

@@ -1,4 +1,4 @@
-//! Declared inputs: the cases of `tests/spec/inputs`, and sources on a Hub that is a small server on this machine.
+//! Declared inputs beyond the cases of `tests/spec/inputs`, and sources on a Hub that is a small server on this machine.
 
 use crate::program::{Answer, Project};
 use serde_json::{Value, json};
@@ -11,41 +11,6 @@ use std::sync::{Arc, Mutex};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const LATER: &str = "89abcdef0123456789abcdef0123456789abcdef";
-
-/// The findings that a case states: `#! CODE part` under the line.
-fn stated(text: &str) -> Vec<(u64, String, String)> {
-    let (mut found, mut line) = (Vec::new(), 0);
-    for (index, text) in text.lines().enumerate() {
-        match text.strip_prefix("#! ").and_then(|note| note.split_once(' ')) {
-            Some((code, part)) => found.push((line, code.to_string(), part.to_string())),
-            None => line = index as u64 + 1,
-        }
-    }
-    found
-}
-
-#[test]
-fn every_case_gives_exactly_the_findings_it_states() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec/inputs");
-    let project = Project::quick();
-    let mut cases = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if !name.ends_with(".srlm") {
-            continue;
-        }
-        cases += 1;
-        let stated = stated(&std::fs::read_to_string(folder.join(&name)).unwrap());
-        let answer = Answer(project.command(&["check", &name, "--json"]).current_dir(&folder).output().unwrap());
-        let found = answer.objects();
-        let agree = |((line, code, part), found): (&(u64, String, String), &Value)| {
-            found["line"] == *line && found["code"] == **code && found["message"].as_str().unwrap().contains(part)
-        };
-        let all = stated.len() == found.len() && stated.iter().zip(&found).all(agree);
-        assert!(all, "{name}: stated {stated:#?}, found {found:#?}\n{}", answer.err());
-    }
-    assert!(cases >= 7, "only {cases} cases");
-}
 
 fn check(project: &Project, text: &str) -> Vec<Value> {
     project.write("a.srlm", text);

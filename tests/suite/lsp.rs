@@ -141,6 +141,12 @@ impl Editor {
         answer["contents"]["value"].as_str().unwrap_or_default().to_string()
     }
 
+    fn format(&mut self, name: &str) -> Value {
+        let options = json!({ "tabSize": 8, "insertSpaces": true });
+        let params = json!({ "textDocument": { "uri": self.uri(name) }, "options": options });
+        self.ask("textDocument/formatting", params)
+    }
+
     fn labels(&mut self, at: &Value) -> Vec<String> {
         let items = self.ask("textDocument/completion", at.clone());
         let mut items = items.as_array().cloned().unwrap_or_default();
@@ -413,6 +419,24 @@ fn the_outline_lists_items_and_their_parts() {
 }
 
 #[test]
+fn formatting_is_what_fmt_writes() {
+    let mut editor = quick();
+    let crooked = "let  x = {a:1,b:2}\r\npipeline p=std.models.tiny( )\n";
+    editor.project.write("a.srlm", crooked);
+    editor.open("a.srlm", crooked);
+    let edits = editor.format("a.srlm");
+    assert_eq!(range(&edits[0]), (0, 0, 2, 0), "{edits}");
+    editor.project.srlm(&["fmt", "a.srlm"]).ok();
+    let written = std::fs::read_to_string(editor.project.path().join("a.srlm")).unwrap();
+    assert_eq!(edits[0]["newText"].as_str(), Some(written.as_str()));
+    editor.change("a.srlm", 2, json!({ "text": written }));
+    assert_eq!(editor.format("a.srlm"), json!([]));
+    editor.change("a.srlm", 3, json!({ "text": "let x = {\n" }));
+    assert_eq!(editor.format("a.srlm"), Value::Null);
+    editor.stop();
+}
+
+#[test]
 fn nonsense_is_answered_and_survived() {
     let mut editor = quick();
     editor.raw("Content-Length: 9\r\n\r\nnot json!");
@@ -430,6 +454,15 @@ fn nonsense_is_answered_and_survived() {
         json!({ "textDocument": { "uri": "untitled:Untitled-1" }, "position": { "line": 0, "character": 0 } });
     assert_eq!(editor.ask("textDocument/definition", unknown), Value::Null);
     editor.stop();
+}
+
+#[test]
+fn the_last_answer_is_written_before_the_end() {
+    let mut editor = quick();
+    editor.send(&json!({ "jsonrpc": "2.0", "id": "last", "method": "shutdown" }));
+    editor.tell("exit", Value::Null);
+    assert_eq!(editor.receive()["id"], "last");
+    assert_eq!(editor.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

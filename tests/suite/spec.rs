@@ -96,9 +96,8 @@ fn loader(path: &Path) -> DiskLoader {
 }
 
 fn as_the_command(path: &Path, notes: &Notes) -> Result<(Vec<Diagnostic>, Program, SourceMap), String> {
-    let store = tempfile::tempdir().unwrap();
-    let checked = match driver::open(path, &notes.params, store.path().to_path_buf()) {
-        Ok(project) => project.checked,
+    let checked = match driver::check(path, &notes.params) {
+        Ok(checked) => checked,
         Err(Failure::File(checked)) => *checked,
         Err(Failure::Input(why) | Failure::Machine(why)) => return Err(why),
     };

@@ -32,12 +32,14 @@ module.exports = grammar({
     use_item: ($) =>
       seq(
         "use",
-        choice(field("file", $.string), field("path", $.path)),
-        optional(choice($.import_list, seq("as", field("alias", $.identifier)))),
+        choice(field("file", $.string), $.identifier),
+        optional($._use_tail),
+        optional(seq("as", field("alias", $.identifier))),
       ),
+    // Behind a dot stands a name or the list: told apart one token later.
+    _use_tail: ($) => seq(".", choice(seq($.identifier, optional($._use_tail)), $.import_list)),
+    import_list: ($) => seq("{", $.identifier, repeat(seq(",", $.identifier)), optional(","), "}"),
     path: ($) => prec.left(seq($.identifier, repeat(seq(".", $.identifier)))),
-    // One token, so that the dot need not be told from that of a path.
-    import_list: ($) => seq(token(/\.\s*\{/), $.identifier, repeat(seq(",", $.identifier)), optional(","), "}"),
 
     param_item: ($) =>
       seq(
@@ -139,8 +141,11 @@ module.exports = grammar({
     unit: () => token.immediate(prec(1, /%|[A-Za-z]+(\/[A-Za-z]+)?/)),
     boolean: () => choice("true", "false"),
     none: () => "none",
-    string: ($) => seq('"', repeat(choice($.text, $.escape, $.interpolation)), token.immediate('"')),
-    text: () => token.immediate(prec(1, /([^"\\$\n]|\$[^{"\\\n])+|\$/)),
+    string: ($) =>
+      seq('"', repeat(choice($.text, $.escape, $.interpolation, alias($._dollar, $.text))), token.immediate('"')),
+    // A sign that would begin a comment elsewhere is text here.
+    text: () => token.immediate(prec(2, /[^"\\$\n]+/)),
+    _dollar: () => token.immediate("$"),
     escape: () => token.immediate(/\\["\\nt$]/),
     interpolation: ($) => seq(token.immediate("${"), $._expression, "}"),
   },

@@ -4,7 +4,7 @@ mod chart;
 mod collapse;
 mod export;
 
-use super::{Checked, Failure, Settings, check};
+use super::{Checked, Failure, Settings, compiled};
 use crate::lang::program::Program;
 use crate::report::graph::{dot, mermaid, svg};
 use collapse::Groups;
@@ -26,14 +26,14 @@ pub enum Format {
 /// A file's graph, collapsed, or with every stage (`expand`). JSON holds both.
 ///
 /// # Errors
-/// As [`check`]; the declared inputs are not looked at.
+/// As [`super::check`]; the declared inputs are not looked at.
 pub fn graph<'a>(
     file: &Path,
     settings: impl Into<Settings<'a>>,
     format: Format,
     expand: bool,
 ) -> Result<(String, Checked), Failure> {
-    let checked = check(file, settings)?;
+    let checked = compiled(file, settings.into())?;
     let program = &checked.program;
     let groups = Groups::of(program);
     let chart = || if expand { chart::every(program, &groups) } else { chart::collapsed(program, &groups) };

@@ -135,7 +135,7 @@ fn arith() -> Vec<Field> {
 }
 
 /// The stages, rewards and variants of language.md, as far as tests need them.
-pub(super) fn catalogue() -> Catalogue {
+pub(crate) fn catalogue() -> Catalogue {
     let model = || Some(("model", Type::Model));
     let dataset = || Some(("data", Type::Dataset));
     let source = |name| vec![required(name, Type::Path)];

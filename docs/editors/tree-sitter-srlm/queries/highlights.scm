@@ -2,7 +2,7 @@
 
 (identifier) @variable
 (type_name (path (identifier) @type))
-(use_item path: (path (identifier) @module))
+(use_item (identifier) @module)
 (import_list (identifier) @variable)
 (use_item alias: (identifier) @module)
 

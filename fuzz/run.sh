@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs a fuzz target from the repository's own programs: run.sh check|fmt SECONDS
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=$1 seconds=$2 corpus=fuzz/corpus/$1
+mkdir -p "$corpus"
+find tests/spec stdlib pipelines -name '*.srlm' -print0 | while IFS= read -r -d '' file; do
+  cp "$file" "$corpus/seed-$(echo "$file" | tr / -)"
+done
+cargo +nightly fuzz run "$target" "$corpus" -- \
+  -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -dict=fuzz/srlm.dict -print_final_stats=1

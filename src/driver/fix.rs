@@ -77,6 +77,18 @@ impl Loader for Edited<'_> {
     }
 }
 
+/// All that is found in a file and the files it declares, whether that is an error or not.
+fn checked(file: &Path, settings: Settings, texts: &Edited) -> Result<Checked, Failure> {
+    let checked = read(file, settings, texts)?;
+    if checked.has_errors() {
+        return Ok(checked);
+    }
+    match judged(checked, file) {
+        Err(Failure::File(checked)) => Ok(*checked),
+        other => other,
+    }
+}
+
 /// Applies what does not overlap, first all at once, then, where that did harm, one by one.
 fn round(
     file: &Path,

@@ -121,7 +121,12 @@ impl<'a, P: AsRef<[(String, String)]> + ?Sized> From<&'a P> for Settings<'a> {
 /// # Errors
 /// [`Failure::Input`] where the file cannot be read; [`Failure::File`] where it or a declared file has errors.
 pub fn check<'a>(file: &Path, settings: impl Into<Settings<'a>>) -> Result<Checked, Failure> {
-    let checked = held(compiled(file, settings.into())?, file)?;
+    judged(compiled(file, settings.into())?, file)
+}
+
+/// A file without errors together with the files that it declares.
+fn judged(checked: Checked, file: &Path) -> Result<Checked, Failure> {
+    let checked = held(checked, file)?;
     let contents = inputs::contents(&checked.program, &checked.sources);
     checked.with(contents)
 }

@@ -1,7 +1,7 @@
 //! The command line as types.
 
 use crate::driver::Settings;
-use crate::driver::graph::Format as Drawing;
+use crate::driver::graph::Format;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -186,12 +186,12 @@ pub struct Check {
     pub diff: bool,
     /// How findings are written; json: one object a line; sarif: one SARIF 2.1.0 log
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["fix", "json"])]
-    pub format: Option<Format>,
+    pub format: Option<Findings>,
 }
 
 /// The forms in which `srlm check` writes its findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum Findings {
     /// For people, on standard error.
     Text,
     /// One object a line, on standard output.
@@ -236,7 +236,7 @@ pub struct Graph {
     pub program: Program,
     /// How it is written [default: as the name of the output file says, else dot]
     #[arg(long, value_name = "FORMAT", value_parser = graph_format)]
-    pub format: Option<Drawing>,
+    pub format: Option<Format>,
     /// Every stage in a box of its own
     #[arg(long)]
     pub expand: bool,
@@ -302,12 +302,12 @@ fn param(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn graph_format(text: &str) -> Result<Drawing, String> {
+fn graph_format(text: &str) -> Result<Format, String> {
     match text {
-        "dot" => Ok(Drawing::Dot),
-        "mermaid" => Ok(Drawing::Mermaid),
-        "svg" => Ok(Drawing::Svg),
-        "json" => Ok(Drawing::Json),
+        "dot" => Ok(Format::Dot),
+        "mermaid" => Ok(Format::Mermaid),
+        "svg" => Ok(Format::Svg),
+        "json" => Ok(Format::Json),
         _ => Err("dot, mermaid, svg or json is expected".into()),
     }
 }

@@ -1,6 +1,6 @@
 //! `srlm check`: errors and warnings of a file, as text, JSON or SARIF, and the fixes they offer.
 
-use super::args::{Check, Format};
+use super::args::{Check, Findings};
 use super::output::Output;
 use super::{exit, failure};
 use crate::diag::render::to_json;
@@ -9,13 +9,13 @@ use crate::driver::{self, Checked, Failure, Fixed};
 use similar::TextDiff;
 
 /// Says what is wrong with the file; JSON is one object a finding.
-pub fn check(args: &Check, output: Output) -> Result<u8, Failure> {
-    let output = Output { json: output.json || args.format == Some(Format::Json), ..output };
+pub fn check(args: &Check, mut output: Output) -> Result<u8, Failure> {
+    output.json |= args.format == Some(Findings::Json);
     if args.fix {
         return mend(args, output);
     }
     let found = driver::check(&args.program.file, args.program.settings());
-    if args.format == Some(Format::Sarif) {
+    if args.format == Some(Findings::Sarif) {
         let (checked, code) = match found {
             Ok(checked) => (checked, exit::OK),
             Err(Failure::File(checked)) => (*checked, exit::INPUT),
@@ -24,7 +24,11 @@ pub fn check(args: &Check, output: Output) -> Result<u8, Failure> {
         output.json_line(&to_sarif(&checked.diagnostics, &checked.sources));
         return Ok(code);
     }
-    let checked = found?;
+    let checked = match found {
+        Ok(checked) => checked,
+        // Here, where it is known in which form.
+        Err(failure) => return Ok(failure::report(failure, output)),
+    };
     if output.json {
         checked.diagnostics.iter().for_each(|found| output.json_line(&to_json(found, &checked.sources)));
         return Ok(exit::OK);

@@ -1,6 +1,6 @@
 //! `srlm check --fix`: the fixes of all findings, applied to the project's own files until nothing is left to apply.
 
-use super::{Checked, DiskLoader, Failure, Settings, home, read};
+use super::{Checked, DiskLoader, Failure, Settings, home, judged, read};
 use crate::base::fs::{at, write_atomic};
 use crate::base::source::{Loader, SourceFile, SourceId};
 use crate::diag::{Diagnostic, Fix};
@@ -30,7 +30,7 @@ pub fn fix(file: &Path, settings: Settings) -> Result<Fixed, Failure> {
     let disk = DiskLoader::new(&home(file));
     let mut texts = Edited { disk: &disk, changed: BTreeMap::new() };
     let mut applied = Vec::new();
-    let mut found = read(file, settings, &texts)?;
+    let mut found = checked(file, settings, &texts)?;
     for _ in 0..MAX_ROUNDS {
         match round(file, settings, &mut texts, &found)? {
             (_, mended) if mended.is_empty() => break,
@@ -77,6 +77,18 @@ impl Loader for Edited<'_> {
     }
 }
 
+/// All that is found in a file and the files it declares, whether that is an error or not.
+fn checked(file: &Path, settings: Settings, texts: &Edited) -> Result<Checked, Failure> {
+    let checked = read(file, settings, texts)?;
+    if checked.has_errors() {
+        return Ok(checked);
+    }
+    match judged(checked, file) {
+        Err(Failure::File(checked)) => Ok(*checked),
+        other => other,
+    }
+}
+
 /// Applies what does not overlap, first all at once, then, where that did harm, one by one.
 fn round(
     file: &Path,
@@ -98,7 +110,7 @@ fn round(
             return Ok(done);
         }
     }
-    Ok((read(file, settings, texts)?, Vec::new()))
+    Ok((checked(file, settings, texts)?, Vec::new()))
 }
 
 /// Applies fixes and checks again; takes them back where the file got worse.
@@ -114,7 +126,7 @@ fn attempt(
     if mended.is_empty() {
         return Ok(None);
     }
-    let after = read(file, settings, texts)?;
+    let after = checked(file, settings, texts)?;
     if is_worse(found, &after) {
         texts.changed = before;
         return Ok(None);

@@ -96,6 +96,10 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
             let written = format!("{}{}", value.show(), units::base_name(*only));
             found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
         }
+        ([Dimension::Percent], Datum::Plain(Value::Float(share)), _) if (0.0..=1.0).contains(share) => {
+            let written = format!("{}%", (share * 1e8).round() / 1e6);
+            found.help(format!("a share is written in hundredths: `{written}`")).fix(span, written)
+        }
         ([_, ..], _, _) if is_number => {
             let written = |&dimension: &Dimension| format!("`{}{}`", value.show(), units::base_name(dimension));
             found.help(format!(

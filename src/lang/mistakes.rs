@@ -115,9 +115,10 @@ impl Place<'_> {
             return None;
         }
         let span = self.span(sign, sign + 1);
+        let blanks = self.code[..sign].trim_end_matches([' ', '\t']).len();
         let found =
             Diagnostic::error(codes::EQUALS_FOR_COLON, "a field is written `name: value`", span, "write `:` here");
-        Some(found.help("`=` gives a name to a value; `:` fills a field").fix(span, ":"))
+        Some(found.help("`=` gives a name to a value; `:` fills a field").fix(self.span(blanks, sign + 1), ":"))
     }
 
     fn inside_brackets(&self) -> bool {

@@ -136,7 +136,7 @@ fn compile_resolved(resolved: Resolved, outside: Outside, catalogue: &Catalogue,
         if let Some(file) = outside.file {
             match read_params_file(file, &mut sources) {
                 Ok(settings) => overrides = file_overrides(settings),
-                Err(found) => diagnostics.push(found),
+                Err(found) => diagnostics.push(*found),
             }
         }
         overrides.extend(read_overrides(outside.params, &mut sources, &mut diagnostics));
@@ -152,7 +152,7 @@ pub fn item_count(text: &str) -> usize {
     scan::scan(SourceId(0), text).slices.len()
 }
 
-fn read_params_file(file: ParamsFile, sources: &mut SourceMap) -> Result<Vec<params_file::Setting>, Diagnostic> {
+fn read_params_file(file: ParamsFile, sources: &mut SourceMap) -> Result<Vec<params_file::Setting>, Box<Diagnostic>> {
     let source = sources.add(file.name, file.text);
     params_file::read(source, file.text)
 }

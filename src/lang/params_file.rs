@@ -38,15 +38,15 @@ pub(super) struct Written {
 }
 
 /// What a params file sets, in its order.
-pub(super) fn read(source: SourceId, text: &str) -> Result<Vec<Setting>, Diagnostic> {
-    let whole: Value = serde_yaml::from_str(text).map_err(|error| malformed(source, text, &error))?;
+pub(super) fn read(source: SourceId, text: &str) -> Result<Vec<Setting>, Box<Diagnostic>> {
+    let whole: Value = serde_yaml::from_str(text).map_err(|error| Box::new(malformed(source, text, &error)))?;
     let entries = match whole {
         Value::Mapping(entries) => entries,
         Value::Null => return Ok(Vec::new()),
         _ => {
             let message = "a params file is a mapping from names to values";
             let found = Diagnostic::error(codes::PARAMS_FILE, message, first_line(source, text), "no mapping");
-            return Err(found.help("write `name: value` lines"));
+            return Err(Box::new(found.help("write `name: value` lines")));
         }
     };
     let shared: Arc<str> = text.into();
@@ -56,11 +56,13 @@ pub(super) fn read(source: SourceId, text: &str) -> Result<Vec<Setting>, Diagnos
         let span = locate(source, text, index, true);
         let Value::String(name) = name else {
             let message = "the name of a param is a text";
-            return Err(Diagnostic::error(codes::PARAMS_FILE, message, name_span, "no name"));
+            let found = Diagnostic::error(codes::PARAMS_FILE, message, name_span, "no name");
+            return Err(Box::new(found));
         };
         if matches!(value, Value::Tagged(_)) {
             let message = "tags such as `!name` mean nothing in a params file";
-            return Err(Diagnostic::error(codes::PARAMS_FILE, message, span, "a tag").help("write the value alone"));
+            let found = Diagnostic::error(codes::PARAMS_FILE, message, span, "a tag");
+            return Err(Box::new(found.help("write the value alone")));
         }
         settings.push(Setting { name, name_span, value: Written { value, text: shared.clone(), span } });
     }
@@ -159,13 +161,19 @@ fn malformed(source: SourceId, text: &str, error: &serde_yaml::Error) -> Diagnos
         Span::new(source, start, extent(text, start).max(start))
     });
     let found = Diagnostic::error(codes::PARAMS_FILE, "the params file is no YAML", visible(text, place), said);
-    found.help("a params file is YAML or JSON: `name: value` lines")
+    found.help(match said {
+        "mapping values are not allowed in this context" => "a text with `: ` in it stands in quotes",
+        _ => "a params file is YAML or JSON: `name: value` lines",
+    })
 }
 
-/// An empty place has no picture: the character before it stands for it.
+/// An empty place has no picture: the character at it or before it stands for it.
 fn visible(text: &str, span: Span) -> Span {
     if span.start < span.end {
         return span;
+    }
+    if let Some(sign) = text[span.start as usize..].chars().next().filter(|sign| !sign.is_whitespace()) {
+        return Span { end: span.start + sign.len_utf8() as u32, ..span };
     }
     let before = text[..span.start as usize].trim_end().char_indices().next_back();
     before.map_or(span, |(start, last)| Span::new(span.source, start, start + last.len_utf8()))

@@ -363,8 +363,8 @@ impl Module {
     /// first item and its comment.
     pub fn import_place(&self) -> (Span, bool) {
         let at = |offset: usize| Span::new(self.source, offset, offset);
-        let imports = self.file.items.iter().filter(|item| matches!(item.kind, ItemKind::Use(_)));
-        if let Some(last) = imports.last() {
+        let mut imports = self.file.items.iter().filter(|item| matches!(item.kind, ItemKind::Use(_)));
+        if let Some(last) = imports.next_back() {
             let end = last.span.end as usize;
             return (at(self.text[end..].find('\n').map_or(self.text.len(), |length| end + length)), true);
         }

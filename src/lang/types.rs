@@ -226,7 +226,10 @@ impl Type {
             Type::Record(_) => format!("a record {self}"),
             Type::Scores | Type::Cells => self.to_string(),
             Type::Int => "an Int".to_string(),
-            named => format!("a {named}"),
+            named => match named.to_string() {
+                braces if braces.starts_with('{') => format!("a record {braces}"),
+                name => format!("a {name}"),
+            },
         }
     }
 }

@@ -29,10 +29,10 @@ arguments! {
     /// The fields of `distill`.
     pub struct DistillArgs {
         /// The model to learn from.
-        teacher: TeacherInput, aliases ["teacher_model", "teacher_model_name_or_path"],
+        teacher: TeacherInput, aliases ["teacher_model", "teacher_model_name_or_path", "teacher_name_or_path"],
             source "TRL (GKDConfig)";
         /// Prompts for `text`; prompts with completions for `kl` and `jsd`.
-        data: DatasetInput, aliases ["dataset", "train_dataset"];
+        data: DatasetInput, aliases ["dataset", "train_dataset", "train_data", "train_files"];
         /// What is matched: the teacher's completions (`text`) or its distributions (`kl`, `jsd`).
         loss: DistillLoss = DistillLoss::Text(TextLoss { samples: 1, temperature: 1.0, keep: None }),
             source "arXiv:1606.07947 (text), arXiv:1503.02531 (kl), arXiv:2306.13649 (jsd)";
@@ -41,7 +41,7 @@ arguments! {
             range 0 ..= 100, source "arXiv:2306.13649 (GKD's λ, TRL's lmbda)", unbuilt "`on_policy` above 0%";
         /// The longest completion asked of the teacher.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_completion_tokens"], range 1 ..= 1e6,
+            aliases ["max_new_tokens", "max_completion_tokens", "max_tokens", "generate_max_len"], range 1 ..= 1e6,
             source "TRL (max_completion_length)";
         ..text: TextArgs;
     }

@@ -25,24 +25,24 @@ arguments! {
     /// The fields of `grpo`.
     pub struct GrpoArgs {
         /// Rows with prompts and gold answers; completions are not read.
-        data: DatasetInput, aliases ["dataset", "train_dataset"];
+        data: DatasetInput, aliases ["dataset", "train_dataset", "train_data", "train_files", "prompt_data", "prompts"];
         /// What scores a completion.
-        reward: RewardSum, aliases ["reward_funcs", "reward_function"], source "TRL (reward_funcs)";
+        reward: RewardSum, aliases ["reward_funcs", "reward_function", "reward_fn", "reward_model", "rewards", "remote_rm_url"], source "TRL (reward_funcs)";
         /// How long to train: steps, epochs over the prompts, or prompt tokens.
         budget: Budget = Budget::Steps(300),
-            aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs"], range 1e-6 ..= 1e300,
+            aliases ["max_steps", "num_train_epochs", "epochs", "num_epochs", "max_epochs", "n_epochs", "total_epochs", "total_training_steps", "num_steps", "train_steps", "max_train_steps", "num_episodes"], range 1e-6 ..= 1e300,
             source "TRL (max_steps, num_train_epochs)";
         /// Peak learning rate.
-        learning_rate: f64 = 1e-6, aliases ["lr"], range 0 ..= 10, source "TRL (GRPOConfig)";
+        learning_rate: f64 = 1e-6, aliases ["lr", "actor_learning_rate"], range 0 ..= 10, source "TRL (GRPOConfig)";
         /// Prompts an optimiser step.
         prompts_per_step: usize = 32,
-            aliases ["batch", "batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
+            aliases ["batch", "batch_size", "per_device_train_batch_size", "train_batch_size", "rollout_batch_size", "prompt_batch_size", "num_prompts", "global_batch_size"], range 1 ..= 1e6;
         /// Completions a prompt: the group whose mean is the baseline.
-        num_generations: usize = 8, aliases ["group_size", "n", "rollout_n", "num_samples"], range 2 ..= 4096,
+        num_generations: usize = 8, aliases ["group_size", "n", "rollout_n", "num_samples", "n_samples_per_prompt", "num_rollouts", "G", "samples"], range 2 ..= 4096,
             source "TRL (num_generations), arXiv:2402.03300";
         /// The longest completion in tokens.
         max_completion_length: Tokens = Tokens { tokens: 512 },
-            aliases ["max_new_tokens", "max_completion_tokens", "response_length"], range 1 ..= 1e6,
+            aliases ["max_new_tokens", "max_completion_tokens", "response_length", "max_response_length", "generate_max_len", "max_tokens"], range 1 ..= 1e6,
             source "TRL (max_completion_length)";
         /// Sampling temperature; log-probabilities are taken after dividing logits by it.
         temperature: f64 = 1.0, range 0.01 ..= 100, source "TRL (temperature)";
@@ -57,20 +57,20 @@ arguments! {
         /// What the centred rewards are divided by; always "none" under `loss: "dr_grpo"`.
         scale_rewards: RewardScaling = RewardScaling::Group, source "TRL (scale_rewards), arXiv:2503.20783";
         /// Lower clip of the ratio; where none 0.2, and 3e-4 under `loss: "gspo"`.
-        epsilon: Option<f64> = None, aliases ["clip_ratio", "epsilon_low", "clip_eps"], range 0 ..= 1,
+        epsilon: Option<f64> = None, aliases ["clip_ratio", "epsilon_low", "clip_eps", "eps_clip", "cliprange", "clip_ratio_low", "clip_range"], range 0 ..= 1,
             source "TRL (epsilon), arXiv:1707.06347";
         /// Upper clip; where none `epsilon`, or 4e-4 under `loss: "gspo"` without an `epsilon`. Under `loss: "cispo"`
         /// the absolute cap, 5.0 where none.
-        epsilon_high: Option<f64> = None, aliases ["clip_ratio_high"], range 0 ..= 100,
+        epsilon_high: Option<f64> = None, aliases ["clip_ratio_high", "eps_clip_high", "clip_range_high"], range 0 ..= 100,
             source "TRL (epsilon_high), arXiv:2503.14476";
         /// Factor of the KL to the model that the stage started from.
-        kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef"], range 0 ..= 100,
+        kl_coef: f64 = 0.0, aliases ["beta", "kl_coeff", "kl_loss_coef", "kl_beta", "init_kl_coef", "kl_penalty_coef"], range 0 ..= 100,
             source "arXiv:2402.03300, eq. 3";
         /// How that KL is estimated. "k1" has no gradient in expectation and is refused where `kl_coef` is not 0.
-        kl_estimator: KlEstimator = KlEstimator::K3, aliases ["kl_loss_type"],
+        kl_estimator: KlEstimator = KlEstimator::K3, aliases ["kl_loss_type", "kl_penalty"],
             source "Schulman, Approximating KL Divergence (2020)";
         /// Optimiser steps a rollout batch.
-        iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu"], range 1 ..= 1000,
+        iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu", "num_ppo_epochs", "update_epochs"], range 1 ..= 1000,
             source "TRL (num_iterations), arXiv:2402.03300";
         /// Groups whose rewards are all equal are sampled again, since they teach nothing.
         dynamic_sampling: bool = false, aliases ["filter_groups", "dynamic_sample"],

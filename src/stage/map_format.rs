@@ -41,6 +41,10 @@ impl Stage for MapFormat {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let MapFormatArgs { system, prompt, completion, answer } = context.args()?;
         let parts = [("system", system), ("prompt", prompt), ("completion", completion), ("answer", answer)];

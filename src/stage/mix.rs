@@ -52,6 +52,10 @@ impl Stage for Mix {
         }
     }
 
+    fn keeps_prompts(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: MixArgs = context.args()?;
         let roles = std::iter::once("data").chain(args.others.roles());

@@ -23,7 +23,7 @@ arguments! {
     /// The fields of `sft`.
     pub struct SftArgs {
         /// Rows with completions to learn from.
-        data: DatasetInput, aliases ["dataset", "train_dataset"];
+        data: DatasetInput, aliases ["dataset", "train_dataset", "train_data", "train_files", "datasets"];
         ..text: TextArgs;
     }
 }
@@ -33,15 +33,15 @@ arguments! {
     pub struct TextArgs {
         /// How long to train: epochs, steps or tokens.
         budget: Budget = Budget::Epochs(3.0),
-            aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs"], range 1e-6 ..= 1e300,
+            aliases ["num_train_epochs", "epochs", "max_steps", "num_epochs", "max_epochs", "n_epochs", "total_epochs", "num_epoch", "total_training_steps", "num_steps", "train_steps", "max_train_steps"], range 1e-6 ..= 1e300,
             source "TRL (num_train_epochs, max_steps)";
         /// Peak learning rate.
-        learning_rate: f64 = 2e-5, aliases ["lr"], range 0 ..= 10, source "TRL (SFTConfig)";
+        learning_rate: f64 = 2e-5, aliases ["lr", "actor_learning_rate", "peak_lr", "max_lr"], range 0 ..= 10, source "TRL (SFTConfig)";
         /// Sequences an optimiser step, however they are split into forward passes.
         batch: Seqs = Seqs { seqs: 16 },
-            aliases ["batch_size", "per_device_train_batch_size", "train_batch_size"], range 1 ..= 1e6;
+            aliases ["batch_size", "per_device_train_batch_size", "train_batch_size", "global_batch_size", "effective_batch_size"], range 1 ..= 1e6;
         /// The longest row in tokens, prompt and completion together; never more than the model's positions.
-        max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len"], range 2 ..= 1e9,
+        max_length: Tokens = Tokens { tokens: 1024 }, aliases ["max_seq_length", "cutoff_len", "sequence_len", "sequence_length", "max_len", "seq_len", "max_tokens", "model_max_length", "block_size"], range 2 ..= 1e9,
             source "TRL (max_length)";
         /// What becomes of longer rows: "drop" leaves them out and counts them, "error" ends the stage, "truncate"
         /// cuts their end off.
@@ -49,7 +49,7 @@ arguments! {
         /// Several rows in one forward pass; attention and positions stay apart.
         packing: bool = true, source "TRL (packing)";
         /// Whether the prompt is trained too: "completion" trains on the completion and its stop token alone.
-        loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs"],
+        loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs", "assistant_only_loss", "train_on_prompt"],
             source "TRL (completion_only_loss)";
         ..training: TrainingArgs;
     }

@@ -15,24 +15,24 @@ arguments! {
     /// What every training stage can be told about its optimiser.
     pub struct TrainingArgs {
         /// Shape of the learning rate over the stage's steps.
-        schedule: ScheduleArg = ScheduleArg::Cosine, aliases ["lr_scheduler_type", "lr_scheduler"],
+        schedule: ScheduleArg = ScheduleArg::Cosine, aliases ["lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler"],
             source "transformers (lr_scheduler_type), arXiv:1608.03983";
         /// Share of the steps in which the learning rate rises linearly from 0.
-        warmup: Percent = Percent { percent: 3.0 }, aliases ["warmup_ratio", "warmup_steps"], range 0 ..= 100,
+        warmup: Percent = Percent { percent: 3.0 }, aliases ["warmup_ratio", "warmup_steps", "lr_warmup_ratio", "lr_warmup_steps_ratio", "num_warmup_steps", "warmup_epochs"], range 0 ..= 100,
             source "transformers (warmup_ratio), arXiv:1706.02677";
         /// The learning rate at the end, as a share of its peak.
-        min_lr_ratio: f64 = 0.1, aliases ["min_lr", "min_lr_rate"], range 0 ..= 1,
+        min_lr_ratio: f64 = 0.1, aliases ["min_lr", "min_lr_rate", "min_learning_rate", "lr_min_ratio"], range 0 ..= 1,
             source "transformers (min_lr_rate)";
         /// Decoupled weight decay on matrices; norms and biases are never decayed.
         weight_decay: f64 = 0.0, range 0 ..= 1, source "arXiv:1711.05101 (AdamW)";
         /// Decay of AdamW's first moment.
-        adam_beta1: f64 = 0.9, aliases ["beta1"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
+        adam_beta1: f64 = 0.9, aliases ["beta1", "adam_b1"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
         /// Decay of AdamW's second moment.
-        adam_beta2: f64 = 0.999, aliases ["beta2"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
+        adam_beta2: f64 = 0.999, aliases ["beta2", "adam_b2"], range 0 ..= 0.999999, source "arXiv:1412.6980 (Adam)";
         /// AdamW's ε; above 0, or a weight that never had a gradient would be 0/0.
         adam_epsilon: f64 = 1e-8, aliases ["eps", "adam_eps"], range 1e-16 ..= 1, source "arXiv:1412.6980 (Adam)";
         /// Gradients with a larger global norm are scaled down to it; 0 clips nothing.
-        max_grad_norm: f64 = 1.0, aliases ["gradient_clipping", "clip_grad_norm"], range 0 ..= 1e9,
+        max_grad_norm: f64 = 1.0, aliases ["gradient_clipping", "clip_grad_norm", "max_norm", "grad_clip", "gradient_clip_val", "clip_grad"], range 0 ..= 1e9,
             source "transformers (max_grad_norm), arXiv:1211.5063";
         /// Low-rank adapters on the linear layers instead of training every weight; `none` trains them all.
         lora: Option<Adapter> = None, aliases ["peft_config", "use_peft", "use_lora", "peft"],

@@ -40,7 +40,7 @@ fn an_unknown_field_of_another_tool_names_ours() {
 fn a_wrong_type_says_what_was_seen() {
     let project = Project::quick();
     let message = refused(&project, "use std.arith\nlet warm = sft { data: arith.train, batch: 64 }\n", 2);
-    says(&message, &["batch", "Seqs"]);
+    says(&message, &["batch", "needs seqs"]);
 }
 
 #[test]

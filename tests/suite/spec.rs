@@ -10,6 +10,7 @@ use srlm::lang::values::values;
 use srlm::lang::{self, value};
 use srlm::stage;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A case and what it gives.
 pub struct Case {
@@ -26,13 +27,6 @@ pub struct Case {
     sources: SourceMap,
 }
 
-impl Case {
-    /// Whether nothing is wrong with it.
-    pub fn is_valid(&self) -> bool {
-        !self.found.iter().any(Diagnostic::is_error)
-    }
-}
-
 #[test]
 fn every_case_gives_exactly_what_it_states() {
     let catalogue = stage::catalogue();
@@ -46,12 +40,15 @@ fn every_case_gives_exactly_what_it_states() {
     assert!(failures.is_empty(), "{} cases fail\n\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Every case, run.
-pub fn cases() -> Vec<Case> {
-    let catalogue = stage::catalogue();
-    let has = |name: &String| catalogue.stage(name).is_some() || catalogue.variant(name).is_some();
-    let run = |path: &PathBuf| run(path, &catalogue).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    paths().iter().map(run).filter(|case| case.notes.needs.iter().all(has)).collect()
+/// Every case, run once.
+pub fn cases() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(|| {
+        let catalogue = stage::catalogue();
+        let has = |name: &String| catalogue.stage(name).is_some() || catalogue.variant(name).is_some();
+        let run = |path: &PathBuf| run(path, &catalogue).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        paths().iter().map(run).filter(|case| case.notes.needs.iter().all(has)).collect()
+    })
 }
 
 /// The cases: every `.srlm` file below `tests/spec`, except what lies in a folder `parts`, which cases import.

@@ -259,7 +259,7 @@ fn fixes_can_be_applied_by_a_machine() {
     for fix in done.diagnostics.iter().rev().filter_map(|found| found.fix.as_ref()) {
         fixed.replace_range(fix.span.start as usize..fix.span.end as usize, &fix.replacement);
     }
-    assert_eq!(fixed, "let a = sft { data: std.arith.train, lr : 1 }\nlet b = 64seqs\n# c");
+    assert_eq!(fixed, "let a = sft { data: std.arith.train, lr: 1 }\nlet b = 64seqs\n# c");
 }
 
 #[test]

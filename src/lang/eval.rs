@@ -298,6 +298,9 @@ impl<'a> Evaluator<'a> {
 
     /// Reports a name that nothing defines.
     pub fn unknown_name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if self.reported.contains(&(codes::UNKNOWN_NAME, span)) {
+            return Datum::UNKNOWN;
+        }
         if self.diagnostics.len() > MAX_SUGGESTED {
             let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
             return self.report(found);
@@ -486,8 +489,10 @@ impl<'a> Evaluator<'a> {
         match &values {
             Datum::List(items) => {
                 let mut results = Vec::new();
+                let found = self.diagnostics.len();
                 for item in items.iter() {
-                    if !self.make(1, span) {
+                    // What is wrong in one round mostly is in all the others.
+                    if !self.make(1, span) || self.diagnostics.len() > found {
                         return Datum::UNKNOWN;
                     }
                     results.extend(self.round(comprehension, item.clone(), frame));

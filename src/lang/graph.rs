@@ -3,6 +3,7 @@
 use super::identity::identity;
 use super::program::StageCall;
 use super::value::{NodeId, Value};
+use crate::base::digest::Digest;
 use std::collections::{BTreeMap, HashMap};
 
 /// How many stages a program may have.
@@ -13,13 +14,13 @@ pub(super) const MAX_NODES: usize = 100_000;
 pub(super) struct Graph {
     calls: Vec<StageCall>,
     /// By what makes a call the call it is; only ever looked up, so its order cannot show.
-    index: HashMap<Vec<u8>, NodeId>,
+    index: HashMap<Digest, NodeId>,
 }
 
 impl Graph {
     /// The node of a call; an equal one that is there keeps its name and place. `None`: there are too many.
     pub fn intern(&mut self, call: StageCall) -> Option<NodeId> {
-        let key = identity(&call);
+        let key = Digest::of_bytes(&identity(&call));
         if let Some(&id) = self.index.get(&key) {
             return Some(id);
         }

@@ -14,6 +14,7 @@ use super::scan::MAX_FOUND;
 use super::signature::Catalogue;
 use super::types::Type;
 use super::value::{Quantity, Value};
+use super::words::BUILTIN_NAMES;
 use super::{prelude, units};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, Label, codes};
@@ -259,7 +260,7 @@ impl<'a> Evaluator<'a> {
         }
         match name {
             "identity" => Datum::Function(Function::Identity.into()),
-            _ if prelude::BUILTINS.contains(&name) => {
+            _ if BUILTIN_NAMES.contains(&name) => {
                 let message = format!("`{name}` needs arguments");
                 self.report(Diagnostic::error(codes::BAD_ARGUMENTS, message, span, "call it: `name(…)`"))
             }
@@ -295,7 +296,7 @@ impl<'a> Evaluator<'a> {
         let own = module.names.keys().map(String::as_str);
         let kinds = catalogue.stages.iter().map(|stage| stage.kind);
         let variants = catalogue.variants.iter().map(|variant| variant.name);
-        let builtins = prelude::BUILTINS.iter().copied();
+        let builtins = BUILTIN_NAMES.iter().copied();
         let known = locals.chain(own).chain(kinds).chain(variants).chain(builtins);
         let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
         if let Some(help) = prelude::elsewhere(name) {

@@ -1,23 +1,25 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod compare;
 pub mod format;
 pub mod index;
+pub mod nearest;
 pub mod outline;
+pub mod prelude;
 pub mod program;
 pub mod signature;
 pub mod tokens;
 pub mod types;
+pub mod units;
 pub mod value;
 pub mod values;
-pub mod vocabulary;
 pub mod words;
 
 mod apply;
 mod arguments;
 mod change;
 mod check;
-mod compare;
 mod datum;
 mod eval;
 mod foreign_fields;
@@ -27,12 +29,10 @@ mod items;
 mod literal;
 mod mistakes;
 mod names;
-pub mod nearest;
 mod operators;
 mod params_file;
 mod parse;
 mod precedence;
-mod prelude;
 mod recipes;
 mod references;
 mod resolve;
@@ -41,7 +41,6 @@ mod scan;
 mod stages;
 #[cfg(test)]
 mod tests;
-mod units;
 
 use crate::base::source::{Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};

@@ -27,13 +27,6 @@ pub struct Case {
     sources: SourceMap,
 }
 
-impl Case {
-    /// Whether nothing is wrong with it.
-    pub fn is_valid(&self) -> bool {
-        !self.found.iter().any(Diagnostic::is_error)
-    }
-}
-
 #[test]
 fn every_case_gives_exactly_what_it_states() {
     let catalogue = stage::catalogue();

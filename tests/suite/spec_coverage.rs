@@ -148,7 +148,7 @@ fn tokens(text: &str) -> Vec<String> {
 }
 
 fn without_comment(line: &str) -> &str {
-    let texts = |at: usize| line[..at].matches('"').count() % 2 == 0;
+    let texts = |at: usize| line[..at].matches('"').count().is_multiple_of(2);
     line.match_indices('#').find(|(at, _)| texts(*at)).map_or(line, |(at, _)| &line[..at])
 }
 

@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use srlm_fuzz::diag::render::{one_line, render, to_json};
+use srlm_fuzz::diag::render::{Look, one_line, render, to_json};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let done = srlm_fuzz::compiled(text);
-    render(&done.diagnostics, &done.sources, false, 80);
+    for look in [Look::Plain, Look::Coloured, Look::Narrated] {
+        render(&done.diagnostics, &done.sources, look, 80);
+    }
     for found in &done.diagnostics {
         one_line(found, &done.sources);
         to_json(found, &done.sources).to_string();

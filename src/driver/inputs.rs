@@ -32,7 +32,9 @@ pub fn contents(program: &Program, sources: &SourceMap) -> Vec<Diagnostic> {
     let inputs = Inputs { locate: &located, cache: &cache };
     let mut prompts: BTreeMap<usize, Vec<Prompt>> = BTreeMap::new();
     let mut found = Vec::new();
-    for (index, call) in program.calls.iter().enumerate() {
+    // What takes the result of another stage declares no file of its own.
+    let sources_of_rows = program.calls.iter().enumerate().filter(|(_, call)| call.inputs.is_empty());
+    for (index, call) in sources_of_rows {
         let Some(stage) = stage::find(&call.kind) else { continue };
         match stage.prompts(&fields_to_json(&call.args), &inputs) {
             Ok(read) => prompts.extend(read.map(|read| (index, read))),
@@ -65,6 +67,10 @@ impl FactSource for Stages {
     }
 
     fn same_tokenizer(&self, call: &StageCall) -> Vec<&'static str> {
+        // Without a second model there is nothing to agree with.
+        if call.inputs.len() < 2 {
+            return Vec::new();
+        }
         let roles = |stage: &dyn Stage| stage.same_tokenizer(&fields_to_json(&call.args)).to_vec();
         stage::find(&call.kind).map(roles).unwrap_or_default()
     }

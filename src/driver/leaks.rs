@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 /// A warning for each dataset that a model is trained on and that holds prompts of one it is tested on. `prompts` are
 /// those of declared files, by the index of their call.
 pub fn warnings(program: &Program, prompts: &BTreeMap<usize, Vec<Prompt>>) -> Vec<Diagnostic> {
+    if prompts.is_empty() {
+        return Vec::new();
+    }
     let graph = Graph { program, prompts };
     let mut told = BTreeSet::new();
     let mut found = Vec::new();

@@ -26,7 +26,12 @@ pub fn pin(program: &mut Program, project: &Path) -> Vec<Diagnostic> {
 
 /// What the calls of a program take from the Hub, by their index.
 pub fn wanted(program: &Program) -> Vec<(usize, Wanted)> {
-    let of = |call: &StageCall| stage::find(&call.kind)?.wanted(&fields_to_json(&call.args));
+    // What takes the result of another stage takes nothing from the Hub.
+    let is_source = |call: &&StageCall| call.inputs.is_empty();
+    let of = |call: &StageCall| {
+        let call = Some(call).filter(is_source)?;
+        stage::find(&call.kind)?.wanted(&fields_to_json(&call.args))
+    };
     program.calls.iter().enumerate().filter_map(|(index, call)| Some((index, of(call)?))).collect()
 }
 

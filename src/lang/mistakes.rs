@@ -6,7 +6,7 @@ use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, codes};
 
 /// The words that cannot be names.
-const KEYWORDS: &[&str] = &[
+pub(super) const KEYWORDS: &[&str] = &[
     "use", "as", "param", "where", "let", "recipe", "suite", "pipeline", "sweep", "over", "in", "skip", "when",
     "compare", "profile", "return", "if", "then", "else", "for", "with", "and", "or", "not", "step", "mod", "true",
     "false", "none",

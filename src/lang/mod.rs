@@ -116,7 +116,20 @@ fn compiled(entry: &str, loader: &dyn Loader, outside: Outside, catalogue: &Cata
 }
 
 fn compile_here(entry: &str, loader: &dyn Loader, outside: Outside, catalogue: &Catalogue, recorded: bool) -> Analysis {
-    let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolve::resolve(entry, loader);
+    if !recorded {
+        let given = outside.params.iter().map(|(_, value)| value.as_str());
+        let given = given.chain(outside.file.iter().map(|file| file.text));
+        let done = compile_resolved(resolve::resolve_named(entry, loader, given), outside, catalogue, false);
+        // An unknown name may be one of the modules that were not loaded.
+        if !done.compilation.diagnostics.iter().any(|found| found.code == codes::UNKNOWN_NAME) {
+            return done;
+        }
+    }
+    compile_resolved(resolve::resolve(entry, loader), outside, catalogue, recorded)
+}
+
+fn compile_resolved(resolved: Resolved, outside: Outside, catalogue: &Catalogue, recorded: bool) -> Analysis {
+    let Resolved { modules, entry: module, mut sources, mut diagnostics } = resolved;
     let (mut program, mut index) = (Program::default(), Index::default());
     if let Some(entry) = module {
         let mut overrides = BTreeMap::new();

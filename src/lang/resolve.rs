@@ -61,28 +61,20 @@ pub(super) struct Resolved {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Loads `entry` and all it imports.
+/// Loads `entry`, all it imports, and the whole standard library.
 pub(super) fn resolve(entry: &str, loader: &dyn Loader) -> Resolved {
-    let mut resolver = Resolver {
-        loader,
-        sources: SourceMap::default(),
-        modules: Vec::new(),
-        loaded: BTreeMap::new(),
-        loading: Vec::new(),
-        diagnostics: Vec::new(),
-    };
-    for (name, text) in prelude::MODULES {
-        resolver.add(Origin::Std(name), text.to_string());
-    }
-    let entry = match loader.load(entry) {
-        Ok(text) => resolver.add(Origin::File(normalised(entry)), text),
-        Err(why) => {
-            resolver.unreadable_entry(entry, &why);
-            None
-        }
-    };
-    let Resolver { sources, modules, diagnostics, .. } = resolver;
-    Resolved { modules, entry, sources, diagnostics }
+    let mut resolver = Resolver::new(loader);
+    prelude::MODULES.iter().for_each(|&(name, _)| _ = resolver.std(name));
+    resolver.entry(entry)
+}
+
+/// Loads `entry`, all it imports, and of the standard library what is named in a file or in one of the texts `given`:
+/// enough for a program without unknown names, and sooner there.
+pub(super) fn resolve_named<'t>(entry: &str, loader: &dyn Loader, given: impl Iterator<Item = &'t str>) -> Resolved {
+    let mut resolver = Resolver::new(loader);
+    resolver.named_only = true;
+    given.for_each(|text| resolver.std_named_in(text));
+    resolver.entry(entry)
 }
 
 enum Origin {
@@ -106,10 +98,53 @@ struct Resolver<'a> {
     loaded: BTreeMap<String, Option<ModuleId>>,
     /// The files on the way from the entry to the one being read.
     loading: Vec<String>,
+    /// Whether modules of the standard library are loaded as they are named.
+    named_only: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(loader: &'a dyn Loader) -> Self {
+        Resolver {
+            loader,
+            sources: SourceMap::default(),
+            modules: Vec::new(),
+            loaded: BTreeMap::new(),
+            loading: Vec::new(),
+            named_only: false,
+            diagnostics: Vec::new(),
+        }
+    }
+
+    fn entry(mut self, entry: &str) -> Resolved {
+        let module = match self.loader.load(entry) {
+            Ok(text) => self.add(Origin::File(normalised(entry)), text),
+            Err(why) => {
+                self.unreadable_entry(entry, &why);
+                None
+            }
+        };
+        let Resolver { sources, modules, diagnostics, .. } = self;
+        Resolved { modules, entry: module, sources, diagnostics }
+    }
+
+    /// The module of the standard library with that name, loaded at its first use.
+    fn std(&mut self, name: &str) -> Option<ModuleId> {
+        let &(name, text) = prelude::MODULES.iter().find(|(known, _)| *known == name)?;
+        let key = Origin::Std(name).key();
+        match self.loaded.get(&key) {
+            Some(loaded) => *loaded,
+            None if self.loading.contains(&key) => None,
+            None => self.add(Origin::Std(name), text.to_string()),
+        }
+    }
+
+    /// Loads the modules whose names occur in a text: whatever it uses of them, it cannot do without their names.
+    fn std_named_in(&mut self, text: &str) {
+        let named = prelude::MODULES.iter().filter(|(name, _)| text.contains(name));
+        named.for_each(|&(name, _)| _ = self.std(name));
+    }
+
     fn unreadable_entry(&mut self, entry: &str, why: &str) {
         let source = self.sources.add(entry, "");
         let message = format!("`{entry}` cannot be read: {why}");
@@ -130,6 +165,9 @@ impl Resolver<'_> {
         };
         let text = self.sources.file(source).text.clone();
         self.loading.push(key.clone());
+        if self.named_only {
+            self.std_named_in(&text);
+        }
         let (file, diagnostics) = parse::parse_file(source, &text);
         self.diagnostics.extend(diagnostics);
         let (name, dir) = match &origin {
@@ -230,7 +268,7 @@ impl Resolver<'_> {
     }
 
     fn std_module(&mut self, name: &Ident) -> Definition {
-        if let Some(&Some(id)) = self.loaded.get(&format!("std.{}", name.name)) {
+        if let Some(id) = self.std(&name.name) {
             return Definition::Module(id);
         }
         let known = prelude::MODULES.iter().map(|&(name, _)| name);

@@ -190,8 +190,9 @@ fn unit(name: &'static str) -> Word {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{check, prelude, scan};
+    use super::super::{check, mistakes, parse, prelude, scan};
     use super::*;
+    use crate::base::source::SourceId;
 
     fn named(class: Class) -> Vec<&'static str> {
         words().into_iter().filter(|word| word.class == class).map(|word| word.name).collect()
@@ -210,29 +211,13 @@ mod tests {
         assert_eq!(named(Class::Unit), units::names().collect::<Vec<_>>());
     }
 
-    /// The words that a rule such as `"a" ~ ("nd" | "s") | "let"` spells.
-    fn spelled(rule: &str) -> Vec<String> {
-        let mut words: Vec<String> = Vec::new();
-        let mut prefix = String::new();
-        let mut parts = rule.split('"');
-        while let (Some(before), Some(text)) = (parts.next(), parts.next()) {
-            if before.contains(')') {
-                prefix.clear();
-            }
-            if before.contains('(') {
-                prefix = words.pop().unwrap_or_default();
-            }
-            words.push(format!("{prefix}{text}"));
-        }
-        words
-    }
-
     #[test]
     fn every_keyword_of_the_grammar_is_explained() {
-        let grammar = include_str!("../../grammar/srlm.pest");
-        let rule = grammar.split("keyword  = _{").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
-        let keywords = spelled(rule);
         let explained = [named(Class::Item), named(Class::Keyword)].concat();
-        assert_eq!(sorted(explained), sorted(keywords.iter().map(String::as_str).collect()));
+        assert_eq!(sorted(explained), sorted(mistakes::KEYWORDS.to_vec()));
+        let defines = |name: &str| parse::parse_file(SourceId(0), &format!("let {name} = 1")).1.is_empty();
+        for keyword in mistakes::KEYWORDS {
+            assert!(!defines(keyword) && defines(&format!("{keyword}x")), "{keyword}");
+        }
     }
 }

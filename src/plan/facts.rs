@@ -21,12 +21,14 @@ pub trait FactSource {
     fn built_in(&self, vocabulary: usize) -> Option<Digest>;
 }
 
-/// The stage that a model comes from: what trains it keeps its architecture and its tokenizer.
-pub fn origin(program: &Program, mut id: NodeId) -> NodeId {
-    while let Some(before) = model_input(program.call(id)) {
-        id = before;
+/// For each stage the one that its model comes from: what trains a model keeps its architecture and its tokenizer.
+/// Inputs come before what uses them, so one look at each is enough.
+fn origins(program: &Program) -> Vec<NodeId> {
+    let mut origins: Vec<NodeId> = Vec::with_capacity(program.calls.len());
+    for (index, call) in program.calls.iter().enumerate() {
+        origins.push(model_input(call).map_or(NodeId(index), |before| origins[before.0]));
     }
-    id
+    origins
 }
 
 /// The model that a stage changes.
@@ -40,11 +42,12 @@ pub fn tokenizer_conflicts(program: &Program, source: &dyn FactSource) -> Vec<Di
     let mut known = Known { program, source, facts: BTreeMap::new() };
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
+    let origins = origins(program);
     for call in &program.calls {
-        let Some(student) = model_input(call).map(|id| origin(program, id)) else { continue };
+        let Some(student) = model_input(call).map(|id| origins[id.0]) else { continue };
         for role in source.same_tokenizer(call) {
             let Some((_, teacher)) = call.inputs.iter().find(|(name, _)| name == role) else { continue };
-            let teacher = origin(program, *teacher);
+            let teacher = origins[teacher.0];
             let place = (call.span.source, call.span.start, student, teacher);
             if known.differ(student, teacher) && told.insert(place) {
                 found.push(conflict(call, role, [&known.show(student), &known.show(teacher)], program.call(student)));

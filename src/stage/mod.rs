@@ -44,6 +44,8 @@ use crate::hub::Wanted;
 use crate::lang::signature::{Catalogue, Signature};
 use inspect::{Inputs, Place, Problem, Prompt};
 use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// A stage kind.
 pub trait Stage: Sync {
@@ -118,7 +120,10 @@ pub static STAGES: &[&dyn Stage] = &[
 
 /// The stage of that kind.
 pub fn find(kind: &str) -> Option<&'static dyn Stage> {
-    STAGES.iter().copied().find(|stage| stage.signature().kind == kind)
+    // A program may ask for each of its stages, and a signature is built anew whenever it is asked for.
+    static BY_KIND: LazyLock<HashMap<&str, &dyn Stage>> =
+        LazyLock::new(|| STAGES.iter().map(|&stage| (stage.signature().kind, stage)).collect());
+    BY_KIND.get(kind).copied()
 }
 
 /// What the language is told: stages, rewards and variants.

@@ -18,15 +18,18 @@ pub mod words;
 
 mod apply;
 mod arguments;
+mod build;
 mod change;
 mod check;
 mod datum;
 mod eval;
+mod expected;
 mod foreign_fields;
 mod graph;
 mod identity;
 mod items;
 mod literal;
+mod lookup;
 mod mistakes;
 mod names;
 mod operators;

@@ -15,16 +15,12 @@ pub fn uses() -> String {
     MODULES.iter().map(|(name, _)| format!("use std.{name}\n")).collect()
 }
 
-/// What to write instead of a name that other languages have, or that this one does not have yet.
+/// What to write instead of a name that other languages and tools have.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name {
         "True" => "write `true`",
         "False" => "write `false`",
         "None" | "null" | "nil" | "undefined" => "write `none`",
-        "api" => "not there yet: a teacher is a model, such as `local(\"folder\")`",
-        "lora" | "merge" => "adapters are not there yet: training changes all weights",
-        "jsd" => "not there yet: write `kl()` or `text()`",
-        "exec" | "map_format" | "decontaminate" | "mix" | "take" | "split" => "not there yet",
         "dpo" | "ppo" | "orpo" | "kto" | "rloo" | "reinforce" => "stages that train are `sft`, `distill` and `grpo`",
         _ => return None,
     })

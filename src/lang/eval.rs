@@ -17,7 +17,7 @@ use super::value::{Quantity, Value};
 use super::{prelude, units};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, Label, codes};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// How many expressions may be evaluated, and how many values made: a program without loops can still be exponential.
@@ -65,7 +65,7 @@ pub(super) struct Evaluator<'a> {
     values: Vec<Vec<Option<Datum>>>,
     reported: HashSet<(&'static str, Span)>,
     /// Module by its text.
-    by_source: HashMap<SourceId, ModuleId>,
+    by_source: Vec<Option<ModuleId>>,
     steps: usize,
     made: usize,
     is_too_large: bool,
@@ -101,6 +101,14 @@ impl Frame {
     }
 }
 
+/// The module of each text, by the text's number.
+fn by_source(modules: &[Arc<Module>]) -> Vec<Option<ModuleId>> {
+    let count = modules.iter().map(|module| module.source.0 as usize + 1).max().unwrap_or(0);
+    let mut found = vec![None; count];
+    modules.iter().enumerate().for_each(|(at, module)| found[module.source.0 as usize] = Some(ModuleId(at)));
+    found
+}
+
 impl<'a> Evaluator<'a> {
     /// An evaluator that has evaluated nothing yet.
     pub fn new(catalogue: &'a Catalogue, modules: &'a [Arc<Module>], entry: ModuleId) -> Self {
@@ -116,7 +124,7 @@ impl<'a> Evaluator<'a> {
             recorder: None,
             values: modules.iter().map(|module| vec![None; module.file.items.len()]).collect(),
             reported: HashSet::new(),
-            by_source: modules.iter().enumerate().map(|(at, module)| (module.source, ModuleId(at))).collect(),
+            by_source: by_source(modules),
             steps: 0,
             made: 0,
             is_too_large: false,
@@ -149,7 +157,7 @@ impl<'a> Evaluator<'a> {
 
     /// Whether a place is in the standard library.
     pub fn in_std(&self, span: Span) -> bool {
-        self.by_source.get(&span.source).is_some_and(|id| self.modules[id.0].is_std)
+        self.module_of(span.source).is_some_and(|module| module.is_std)
     }
 
     /// The module behind an id.
@@ -159,7 +167,12 @@ impl<'a> Evaluator<'a> {
 
     /// The folder that paths written in a source are relative to.
     pub fn dir(&self, source: SourceId) -> String {
-        self.by_source.get(&source).map(|id| self.modules[id.0].dir.clone()).unwrap_or_default()
+        self.module_of(source).map(|module| module.dir.clone()).unwrap_or_default()
+    }
+
+    fn module_of(&self, source: SourceId) -> Option<&'a Module> {
+        let id = self.by_source.get(source.0 as usize).copied().flatten()?;
+        Some(&self.modules[id.0])
     }
 
     /// Counts values made; `false` when there are too many.
@@ -339,7 +352,7 @@ impl<'a> Evaluator<'a> {
 
     /// The characters that a span covers, in a file or a module.
     pub fn written_at(&self, span: Span) -> Option<&str> {
-        let module = self.modules.iter().find(|module| module.source == span.source)?;
+        let module = self.module_of(span.source)?;
         module.text.get(span.start as usize..span.end as usize)
     }
 

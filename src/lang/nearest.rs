@@ -9,8 +9,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if name.len() > MAX_LENGTH {
         return None;
     }
-    let limit = name.chars().count().max(3) / 3;
-    let short = candidates.into_iter().filter(|candidate| candidate.len() <= MAX_LENGTH);
+    let length = name.chars().count();
+    let limit = length.max(3) / 3;
+    // A length that differs by more is a distance that is more.
+    let near = |candidate: &&str| candidate.len() <= MAX_LENGTH && candidate.chars().count().abs_diff(length) <= limit;
+    let short = candidates.into_iter().filter(near);
     let scored = short.map(|candidate| (distance(name, candidate), candidate));
     scored.filter(|&(distance, _)| distance <= limit).min_by_key(|&(distance, _)| distance).map(|(_, name)| name)
 }

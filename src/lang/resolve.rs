@@ -77,6 +77,11 @@ pub(super) fn resolve_named<'t>(entry: &str, loader: &dyn Loader, given: impl It
     resolver.entry(entry)
 }
 
+/// The text of a module of the standard library: these are the first texts there are.
+fn std_source(name: &str) -> SourceId {
+    SourceId(prelude::MODULES.iter().take_while(|(other, _)| *other != name).count() as u32)
+}
+
 enum Origin {
     Std(&'static str),
     File(String),
@@ -105,9 +110,12 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn new(loader: &'a dyn Loader) -> Self {
+        // All of them, so that a text has the same id whatever is loaded.
+        let mut sources = SourceMap::default();
+        prelude::MODULES.iter().for_each(|&(name, text)| _ = sources.add(Origin::Std(name).key(), text));
         Resolver {
             loader,
-            sources: SourceMap::default(),
+            sources,
             modules: Vec::new(),
             loaded: BTreeMap::new(),
             loading: Vec::new(),
@@ -159,9 +167,9 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let is_std = matches!(origin, Origin::Std(_));
-        let source = match is_std {
-            true => self.sources.add(key.clone(), text.as_str()),
-            false => self.sources.add_file(key.clone(), text.as_str()),
+        let source = match origin {
+            Origin::Std(name) => std_source(name),
+            Origin::File(_) => self.sources.add_file(key.clone(), text.as_str()),
         };
         let text = self.sources.file(source).text.clone();
         self.loading.push(key.clone());

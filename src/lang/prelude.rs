@@ -1,7 +1,7 @@
 //! The standard library: text in the language itself, embedded.
 
 /// Name and text of every module of `std`; each stands behind those it imports.
-pub(super) const MODULES: &[(&str, &str)] = &[
+pub const MODULES: &[(&str, &str)] = &[
     ("arith", include_str!("../../stdlib/arith.srlm")),
     ("models", include_str!("../../stdlib/models.srlm")),
     ("reward", include_str!("../../stdlib/reward.srlm")),
@@ -10,8 +10,10 @@ pub(super) const MODULES: &[(&str, &str)] = &[
     ("suites", include_str!("../../stdlib/suites.srlm")),
 ];
 
-/// Names that the evaluator itself provides.
-pub(super) const BUILTINS: &[&str] = &["identity", "chain", "repeat", "verifier"];
+/// A program that imports every module.
+pub fn uses() -> String {
+    MODULES.iter().map(|(name, _)| format!("use std.{name}\n")).collect()
+}
 
 /// What to write instead of a name that other languages have, or that this one does not have yet.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {

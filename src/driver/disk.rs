@@ -48,8 +48,13 @@ impl Loader for DiskLoader {
 /// # Errors
 /// A sentence that says why it cannot be read, with the nearest existing name where there is none.
 pub(super) fn read_text(path: &Path) -> Result<String, String> {
+    let most = MAX_FILE_BYTES as u64 + 1;
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| {
+        // One piece of the right size: growing step by step moves a long text several times.
+        bytes.reserve_exact(file.metadata().map_or(0, |file| file.len().min(most)) as usize + 1);
+        file.take(most).read_to_end(&mut bytes)
+    });
     match read {
         Ok(_) if bytes.len() > MAX_FILE_BYTES => Err(format!(
             "{} has more than {} MiB, the most that a file of the language may have",

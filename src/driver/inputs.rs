@@ -67,11 +67,7 @@ impl FactSource for Stages {
     }
 
     fn same_tokenizer(&self, call: &StageCall) -> Vec<&'static str> {
-        // Without a second model there is nothing to agree with.
-        if call.inputs.len() < 2 {
-            return Vec::new();
-        }
-        let roles = |stage: &dyn Stage| stage.same_tokenizer(&fields_to_json(&call.args)).to_vec();
+        let roles = |stage: &dyn Stage| stage.same_tokenizer(&|| fields_to_json(&call.args)).to_vec();
         stage::find(&call.kind).map(roles).unwrap_or_default()
     }
 

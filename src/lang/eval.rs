@@ -146,6 +146,11 @@ impl<'a> Evaluator<'a> {
         Datum::UNKNOWN
     }
 
+    /// Whether a place has this finding already.
+    pub fn has_reported(&self, code: &'static str, span: Span) -> bool {
+        self.reported.contains(&(code, span))
+    }
+
     /// The user's call that leads to a place in the standard library.
     pub fn own_site(&self, span: Span) -> Option<Span> {
         let own = || self.sites.iter().rev().copied().find(|&site| !self.in_std(site));
@@ -374,8 +379,10 @@ impl<'a> Evaluator<'a> {
         match &values {
             Datum::List(items) => {
                 let mut results = Vec::new();
+                let found = self.diagnostics.len();
                 for item in items.iter() {
-                    if !self.make(1, span) {
+                    // What is wrong in one round mostly is in all the others.
+                    if !self.make(1, span) || self.diagnostics.len() > found {
                         return Datum::UNKNOWN;
                     }
                     results.extend(self.round(comprehension, item.clone(), frame));

@@ -73,6 +73,9 @@ impl Evaluator<'_> {
 
     /// Reports a name that nothing defines.
     pub fn unknown_name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
+        if self.has_reported(codes::UNKNOWN_NAME, span) {
+            return Datum::UNKNOWN;
+        }
         if self.diagnostics.len() > MAX_SUGGESTED {
             let found = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` is not defined"), span, "not defined");
             return self.report(found);

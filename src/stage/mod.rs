@@ -86,8 +86,8 @@ pub trait Stage: Sync {
         None
     }
 
-    /// The roles of the models that must have the tokenizer of the model it changes.
-    fn same_tokenizer(&self, _args: &Json) -> &'static [&'static str] {
+    /// The roles of the models that must have the tokenizer of the model it changes; `_args` is for those who ask.
+    fn same_tokenizer(&self, _args: &dyn Fn() -> Json) -> &'static [&'static str] {
         &[]
     }
 }

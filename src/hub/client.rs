@@ -80,11 +80,6 @@ impl Client {
         &self.cache
     }
 
-    /// Whether the network may not be used.
-    pub fn is_offline(&self) -> bool {
-        self.offline
-    }
-
     /// The commit behind a revision and its files; the main branch where none is named.
     ///
     /// # Errors

@@ -74,12 +74,12 @@ pub(super) fn mismatch(place: &str, value: &Datum, wanted: &Type, span: Span) ->
 
 fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
     if let Datum::Plain(Value::String(text)) = value {
-        let texts = texts_of(wanted);
+        let texts = wanted.texts();
         if let Some(meant) = nearest(text, texts.iter().map(String::as_str)) {
             return found.help(format!("did you mean \"{meant}\"?")).fix(span, format!("\"{meant}\""));
         }
     }
-    let dimensions = dimensions_of(wanted);
+    let dimensions = wanted.dimensions();
     let is_number = matches!(value, Datum::Plain(Value::Int(_) | Value::Float(_)));
     let counts_work = |dimension: &Dimension| matches!(dimension, Dimension::Epochs | Dimension::Steps);
     match (dimensions.as_slice(), value, wanted) {
@@ -122,26 +122,6 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
         (_, _, Type::Suite) => found.help("a suite is a record of benchmarks: `{ name: bench(data) }`"),
         (_, _, Type::Bool) if is_number => found.help("compare it: `x > 0`"),
         _ => found,
-    }
-}
-
-/// The texts that a type allows by name.
-pub(super) fn texts_of(ty: &Type) -> Vec<String> {
-    match ty {
-        Type::Strings(texts) => texts.clone(),
-        Type::OneOf(options) => options.iter().flat_map(texts_of).collect(),
-        Type::Optional(inner) => texts_of(inner),
-        _ => Vec::new(),
-    }
-}
-
-/// The dimensions of the quantities that a type allows.
-pub(super) fn dimensions_of(ty: &Type) -> Vec<Dimension> {
-    match ty {
-        Type::Quantity(dimension) => vec![*dimension],
-        Type::OneOf(options) => options.iter().flat_map(dimensions_of).collect(),
-        Type::Optional(inner) => dimensions_of(inner),
-        _ => Vec::new(),
     }
 }
 

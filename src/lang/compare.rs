@@ -10,7 +10,14 @@ use super::value::Value;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 
-const FIELDS: [&str; 5] = ["of", "metric", "by", "across", "baseline"];
+/// The fields, each with what it is.
+pub const FIELDS: [(&str, &str); 5] = [
+    ("of", "the sweep whose cells are compared"),
+    ("metric", "the number to compare: `SUITE.BENCH.accuracy`"),
+    ("by", "the axes whose combinations are the rows"),
+    ("across", "the axis that repeats a row, such as the seed"),
+    ("baseline", "the labels of the row that the others are compared with"),
+];
 /// The numbers of a benchmark that a compare can pair, item by item.
 const NUMBERS: [&str; 1] = ["accuracy"];
 
@@ -49,12 +56,12 @@ impl<'c> Checker<'_, '_, 'c> {
     fn collect(&mut self, record: &'c Record) -> Option<()> {
         for field in &record.fields {
             match field {
-                Field::Named(name, _) if !FIELDS.contains(&name.name.as_str()) => {
+                Field::Named(name, _) if FIELDS.iter().all(|(known, _)| name.name != *known) => {
                     let message = format!("`compare` has no field `{}`", name.name);
                     let found = Diagnostic::error(codes::UNKNOWN_FIELD, message, name.span, "no such field");
-                    let found = match nearest(&name.name, FIELDS) {
+                    let found = match nearest(&name.name, FIELDS.map(|(known, _)| known)) {
                         Some(meant) => found.help(format!("did you mean `{meant}`?")).fix(name.span, meant),
-                        None => found.help(format!("fields are: {}", FIELDS.join(", "))),
+                        None => found.help(format!("fields are: {}", FIELDS.map(|(known, _)| known).join(", "))),
                     };
                     self.evaluator.report(found);
                     return None;

@@ -26,6 +26,7 @@ impl Value {
                 with_unit(amount, unit)
             }
             Value::List(items) => format!("[{}]", items.iter().map(Value::literal).collect::<Vec<_>>().join(", ")),
+            Value::Record(fields) if fields.is_empty() => "{}".to_string(),
             Value::Record(fields) => format!("{{ {} }}", arguments(fields)),
             Value::Variant(name, fields) => format!("{name}({})", arguments(fields)),
             Value::Reward(sum) => reward(sum),

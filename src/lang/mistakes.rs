@@ -2,15 +2,9 @@
 
 use super::scan::is_word;
 use super::units;
+use super::words::{ITEM_KEYWORDS, is_keyword};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, codes};
-
-/// The words that cannot be names.
-pub(super) const KEYWORDS: &[&str] = &[
-    "use", "as", "param", "where", "let", "recipe", "suite", "pipeline", "sweep", "over", "in", "skip", "when",
-    "compare", "profile", "return", "if", "then", "else", "for", "with", "and", "or", "not", "step", "mod", "true",
-    "false", "none",
-];
 
 /// A message of its own for the mistake at byte `at` of an item's `code`, where it is a known one.
 pub(super) fn explain(source: SourceId, base: usize, code: &str, at: usize) -> Option<Diagnostic> {
@@ -45,7 +39,7 @@ pub(super) fn not_an_item(word: &str, span: Span) -> Diagnostic {
         span,
         "items start with `use`, `param`, `let`, `recipe`, `suite`, `pipeline`, `sweep`, `compare` or `profile`",
     );
-    match item_keyword(word).or_else(|| super::nearest::nearest(word, super::scan::ITEM_KEYWORDS)) {
+    match item_keyword(word).or_else(|| super::nearest::nearest(word, ITEM_KEYWORDS)) {
         Some(keyword) => found.help(format!("did you mean `{keyword}`?")).fix(span, keyword),
         None => found,
     }
@@ -148,7 +142,7 @@ impl Place<'_> {
         let place = Place { at, ..*self };
         let number = place.word_before();
         let is_number = number.starts_with(|first: char| first.is_ascii_digit());
-        if !is_number || (units::find(unit).is_none() && units::meant(unit).is_none()) || KEYWORDS.contains(&unit) {
+        if !is_number || (units::find(unit).is_none() && units::meant(unit).is_none()) || is_keyword(unit) {
             return None;
         }
         let start = self.code[..at].trim_end().len();
@@ -226,7 +220,7 @@ impl Place<'_> {
     fn no_item(&self) -> Option<Diagnostic> {
         let word = token(self.code, self.at);
         let is_word = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-        if !is_word || !self.code[..self.at].ends_with('\n') || self.inside_brackets() || KEYWORDS.contains(&word) {
+        if !is_word || !self.code[..self.at].ends_with('\n') || self.inside_brackets() || is_keyword(word) {
             return None;
         }
         Some(not_an_item(word, self.span(self.at, self.at + word.len())))
@@ -253,7 +247,7 @@ impl Place<'_> {
         let word = token(self.code, self.at);
         let after = self.rest()[word.len()..].trim_start();
         let named = (after.starts_with([':', '=']) && !after.starts_with("==")) || self.starts_definition();
-        if !KEYWORDS.contains(&word) || !named {
+        if !is_keyword(word) || !named {
             return None;
         }
         let span = self.span(self.at, self.at + word.len());

@@ -1,38 +1,41 @@
 //! The language: text in, a typed [`program::Program`] and diagnostics out. It opens no file itself.
 
 pub mod ast;
+pub mod compare;
 pub mod format;
 pub mod index;
+pub mod nearest;
 pub mod outline;
+pub mod prelude;
 pub mod program;
 pub mod signature;
 pub mod tokens;
 pub mod types;
+pub mod units;
 pub mod value;
 pub mod values;
-pub mod vocabulary;
 pub mod words;
 
 mod apply;
 mod arguments;
+mod build;
 mod change;
 mod check;
-mod compare;
 mod datum;
 mod eval;
+mod expected;
 mod foreign_fields;
 mod graph;
 mod identity;
 mod items;
 mod literal;
+mod lookup;
 mod mistakes;
 mod names;
-pub mod nearest;
 mod operators;
 mod params_file;
 mod parse;
 mod precedence;
-mod prelude;
 mod recipes;
 mod references;
 mod resolve;
@@ -41,7 +44,6 @@ mod scan;
 mod stages;
 #[cfg(test)]
 mod tests;
-mod units;
 
 use crate::base::source::{Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};

@@ -3,9 +3,9 @@
 use super::ast::*;
 use super::datum::Function;
 use super::index::{ModuleNames, Recorder, Reference, Symbol, SymbolKind, Target, functions};
-use super::prelude;
 use super::resolve::{Definition, Module, ModuleId, join, normalised};
 use super::signature::Catalogue;
+use super::words::BUILTIN_NAMES;
 use crate::base::source::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl<'a> Walk<'a> {
         }
         let stage = || self.catalogue.stage(name).map(|_| Target::Stage(name.to_string()));
         let variant = || self.catalogue.variant(name).map(|_| Target::Variant(name.to_string()));
-        let builtin = || prelude::BUILTINS.contains(&name).then(|| Target::Builtin(name.to_string()));
+        let builtin = || BUILTIN_NAMES.contains(&name).then(|| Target::Builtin(name.to_string()));
         stage().or_else(variant).or_else(builtin)
     }
 

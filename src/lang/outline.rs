@@ -123,7 +123,7 @@ struct Library;
 
 impl Loader for Library {
     fn load(&self, _: &str) -> Result<String, String> {
-        Ok(prelude::MODULES.iter().map(|(name, _)| format!("use std.{name}\n")).collect())
+        Ok(prelude::uses())
     }
 }
 
@@ -244,7 +244,7 @@ fn is_plain(value: &Value) -> bool {
 }
 
 /// The `#` comment at the top of a file, without the signs.
-fn opening_comment(text: &str) -> Option<String> {
+pub fn opening_comment(text: &str) -> Option<String> {
     let lines = text.lines().skip_while(|line| line.trim().is_empty());
     let comment = lines.map_while(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(['#', '!'])));
     let lines: Vec<&str> = comment.map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();

@@ -1,7 +1,7 @@
 //! The standard library: text in the language itself, embedded.
 
 /// Name and text of every module of `std`; each stands behind those it imports.
-pub(super) const MODULES: &[(&str, &str)] = &[
+pub const MODULES: &[(&str, &str)] = &[
     ("arith", include_str!("../../stdlib/arith.srlm")),
     ("models", include_str!("../../stdlib/models.srlm")),
     ("reward", include_str!("../../stdlib/reward.srlm")),
@@ -10,19 +10,17 @@ pub(super) const MODULES: &[(&str, &str)] = &[
     ("suites", include_str!("../../stdlib/suites.srlm")),
 ];
 
-/// Names that the evaluator itself provides.
-pub(super) const BUILTINS: &[&str] = &["identity", "chain", "repeat", "verifier"];
+/// A program that imports every module.
+pub fn uses() -> String {
+    MODULES.iter().map(|(name, _)| format!("use std.{name}\n")).collect()
+}
 
-/// What to write instead of a name that other languages have, or that this one does not have yet.
+/// What to write instead of a name that other languages and tools have.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     Some(match name {
         "True" => "write `true`",
         "False" => "write `false`",
         "None" | "null" | "nil" | "undefined" => "write `none`",
-        "api" => "not there yet: a teacher is a model, such as `local(\"folder\")`",
-        "lora" | "merge" => "adapters are not there yet: training changes all weights",
-        "jsd" => "not there yet: write `kl()` or `text()`",
-        "exec" | "map_format" | "decontaminate" | "mix" | "take" | "split" => "not there yet",
         "dpo" | "ppo" | "orpo" | "kto" | "rloo" | "reinforce" => "stages that train are `sft`, `distill` and `grpo`",
         _ => return None,
     })

@@ -1,5 +1,6 @@
 //! Cuts a file into items before pest sees it, so that one broken item hides nothing else and depth is bounded.
 
+use super::words::ITEM_KEYWORDS;
 use crate::base::source::{BYTE_ORDER_MARK, SourceId, Span};
 use crate::diag::{Diagnostic, codes};
 
@@ -13,10 +14,6 @@ const MAX_ITEM: usize = 256 << 10;
 
 /// How many findings of one file are kept; a reader sees fewer.
 pub(super) const MAX_FOUND: usize = 1_000;
-
-/// The words that start items.
-pub(super) const ITEM_KEYWORDS: [&str; 9] =
-    ["use", "param", "let", "recipe", "suite", "pipeline", "sweep", "compare", "profile"];
 
 /// The text of one item.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Cuts any text into tokens, comments included: what the formatter and editors work on. Total and linear.
 
+use super::words::is_keyword;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenKind {
@@ -54,13 +56,6 @@ impl Token {
     }
 }
 
-/// Every word that cannot be a name.
-pub const KEYWORDS: [&str; 29] = [
-    "use", "as", "param", "where", "let", "recipe", "suite", "pipeline", "sweep", "over", "in", "skip", "when",
-    "compare", "profile", "return", "if", "then", "else", "for", "with", "and", "or", "not", "step", "mod", "true",
-    "false", "none",
-];
-
 /// Longest first, so that the first that fits is the right one.
 const SIGNS: [&str; 21] =
     ["...", "|>", ">>", "->", "==", "!=", "<=", ">=", "..", "|", ">", "-", "=", "<", "+", "*", "/", ":", ",", ".", "?"];
@@ -114,7 +109,7 @@ fn line_length(bytes: &[u8]) -> usize {
 
 fn word(rest: &str) -> (TokenKind, usize) {
     let length = count(rest.as_bytes(), |&byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let kind = if KEYWORDS.contains(&&rest[..length]) { TokenKind::Keyword } else { TokenKind::Name };
+    let kind = if is_keyword(&rest[..length]) { TokenKind::Keyword } else { TokenKind::Name };
     (kind, length)
 }
 

@@ -124,6 +124,26 @@ impl Type {
         Type::Function(Box::new(from), Box::new(to))
     }
 
+    /// The texts that it allows by name: those of `"group" | "batch"`.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Type::Strings(texts) => texts.clone(),
+            Type::OneOf(options) => options.iter().flat_map(Type::texts).collect(),
+            Type::Optional(inner) => inner.texts(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The dimensions of the quantities that it allows.
+    pub fn dimensions(&self) -> Vec<Dimension> {
+        match self {
+            Type::Quantity(dimension) => vec![*dimension],
+            Type::OneOf(options) => options.iter().flat_map(Type::dimensions).collect(),
+            Type::Optional(inner) => inner.dimensions(),
+            _ => Vec::new(),
+        }
+    }
+
     /// How many types it is built of, itself included, counted up to `most`.
     pub fn size(&self, most: usize) -> usize {
         let mut open = vec![self];

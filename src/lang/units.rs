@@ -35,7 +35,7 @@ const UNITS: &[(&str, Dimension, f64)] = &[
 ];
 
 /// Dimension and size of a unit.
-pub(super) fn find(unit: &str) -> Option<(Dimension, f64)> {
+pub fn find(unit: &str) -> Option<(Dimension, f64)> {
     UNITS.iter().find(|(name, ..)| *name == unit).map(|&(_, dimension, factor)| (dimension, factor))
 }
 
@@ -50,12 +50,12 @@ pub(super) fn plural(unit: &str) -> Option<&'static str> {
 }
 
 /// Every unit's name.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|&(name, ..)| name)
 }
 
 /// The units of one dimension.
-pub(super) fn of(dimension: Dimension) -> Vec<&'static str> {
+pub fn of(dimension: Dimension) -> Vec<&'static str> {
     UNITS.iter().filter(|unit| unit.1 == dimension).map(|unit| unit.0).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What the names of a file come to: the type and the folded value of each, as a reader is shown them.
+//! What the names of a file come to, params set: type and printed value of each, as the cases of `tests/spec` state them.
 
 use super::ast::{Item, ItemKind};
 use super::eval::Evaluator;

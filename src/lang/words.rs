@@ -1,7 +1,7 @@
-//! The words of the language itself, each with its form and its meaning: for `srlm doc` and for editors.
+//! The words of the language, each with its form and its meaning: the one list of them, for all that reads or tells.
 
 use super::types::Dimension;
-use super::units;
+use super::{scan, units};
 
 /// What a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +48,49 @@ pub struct Word {
 pub fn words() -> Vec<Word> {
     let word = |class| move |&(name, form, doc): &Entry| Word { name, class, form: form.into(), doc: doc.into() };
     let items = ITEMS.iter().map(word(Class::Item));
-    let keywords = KEYWORDS.iter().map(word(Class::Keyword));
+    let keywords = INNER.iter().map(word(Class::Keyword));
     let builtins = BUILTINS.iter().map(word(Class::Builtin));
     let types = TYPES.iter().map(word(Class::Type));
     let quantities = DIMENSIONS.iter().map(|&(dimension, what)| quantity_type(dimension, what));
     items.chain(keywords).chain(builtins).chain(types).chain(quantities).chain(units::names().map(unit)).collect()
 }
 
+/// The words that begin an item.
+pub const ITEM_KEYWORDS: [&str; ITEMS.len()] = names(&ITEMS);
+
+/// The words that stand inside an item and cannot be names either.
+const INNER_KEYWORDS: [&str; INNER.len()] = names(&INNER);
+
+/// The names that the evaluator itself provides.
+pub(super) const BUILTIN_NAMES: [&str; BUILTINS.len()] = names(&BUILTINS);
+
+/// Whether a word has a meaning of its own and cannot be a name.
+pub fn is_keyword(word: &str) -> bool {
+    ITEM_KEYWORDS.contains(&word) || INNER_KEYWORDS.contains(&word)
+}
+
+/// Whether `name` can name something.
+pub fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let starts = bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+    starts && bytes.all(scan::is_word) && !is_keyword(name)
+}
+
+/// The words alone, for the lists above.
+const fn names<const N: usize>(entries: &[Entry; N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = entries[at].0;
+        at += 1;
+    }
+    names
+}
+
 /// Word, form, meaning.
 type Entry = (&'static str, &'static str, &'static str);
 
-const ITEMS: &[Entry] = &[
+const ITEMS: [Entry; 9] = [
     (
         "use",
         "use std.arith · use std.reward.{correct, tagged} · use \"file.srlm\" as f",
@@ -94,7 +126,7 @@ const ITEMS: &[Entry] = &[
     ("profile", "profile name { jobs: 2 }", "How to run: plain values that no expression sees and no key contains."),
 ];
 
-const KEYWORDS: &[Entry] = &[
+const INNER: [Entry; 20] = [
     ("as", "use \"file.srlm\" as f", "Gives an import another name."),
     ("where", "param n: Int = 1 where n >= 1", "What a param's value must satisfy."),
     ("over", "over seed in [1, 2, 3]", "An axis of a sweep: a list, or a record whose names are the labels."),
@@ -126,7 +158,7 @@ const KEYWORDS: &[Entry] = &[
     ("none", "none", "The absence of a value: what a `T?` may be."),
 ];
 
-const BUILTINS: &[Entry] = &[
+const BUILTINS: [Entry; 4] = [
     ("identity", "identity", "A stage that gives back what it is given: in a sweep, the model left as it is."),
     ("chain", "chain([a, b, c])", "Joins a list of stages into one: `a >> b >> c`."),
     ("repeat", "repeat(stage, times: 3)", "A stage applied several times, each to the result of the one before."),
@@ -190,7 +222,7 @@ fn unit(name: &'static str) -> Word {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{check, mistakes, parse, prelude, scan};
+    use super::super::{check, parse};
     use super::*;
     use crate::base::source::SourceId;
 
@@ -204,20 +236,26 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_the_language_is_explained() {
-        assert_eq!(sorted(named(Class::Item)), sorted(scan::ITEM_KEYWORDS.to_vec()));
-        assert_eq!(sorted(named(Class::Builtin)), sorted(prelude::BUILTINS.to_vec()));
+    fn every_type_is_explained() {
         assert_eq!(sorted(named(Class::Type)), sorted(check::type_names().collect()));
-        assert_eq!(named(Class::Unit), units::names().collect::<Vec<_>>());
     }
 
     #[test]
     fn every_keyword_of_the_grammar_is_explained() {
-        let explained = [named(Class::Item), named(Class::Keyword)].concat();
-        assert_eq!(sorted(explained), sorted(mistakes::KEYWORDS.to_vec()));
         let defines = |name: &str| parse::parse_file(SourceId(0), &format!("let {name} = 1")).1.is_empty();
-        for keyword in mistakes::KEYWORDS {
-            assert!(!defines(keyword) && defines(&format!("{keyword}x")), "{keyword}");
+        for keyword in [named(Class::Item), named(Class::Keyword)].concat() {
+            assert!(is_keyword(keyword) && !defines(keyword) && defines(&format!("{keyword}x")), "{keyword}");
         }
+        // A word that the grammar writes and that is no such keyword is free.
+        let grammar = include_str!("../../grammar/srlm.pest");
+        for word in grammar.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| is_name(word)) {
+            assert!(defines(word), "the grammar keeps `{word}` to itself, and no page explains it");
+        }
+    }
+
+    #[test]
+    fn keywords_name_nothing() {
+        assert!(is_name("warm_2") && is_name("_x"));
+        assert!(!is_name("let") && !is_name("2x") && !is_name("") && !is_name("a-b") && !is_name("é"));
     }
 }

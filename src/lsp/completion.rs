@@ -9,8 +9,8 @@ use super::words::{Word, Words};
 use crate::base::source::Span;
 use crate::lang::index::{Part, SymbolKind, Target};
 use crate::lang::types::Type;
-use crate::lang::vocabulary::{self, COMPARE_FIELDS, ITEM_KEYWORDS};
-use crate::lang::words::{Class, words};
+use crate::lang::words::{Class, ITEM_KEYWORDS, words};
+use crate::lang::{compare, units};
 use lsp_types::{
     CompletionItem, CompletionItemKind as Kind, CompletionParams, CompletionResponse, CompletionTextEdit,
     Documentation, InsertTextFormat, MarkupContent, MarkupKind, TextEdit,
@@ -340,18 +340,20 @@ impl<'a> Place<'a, '_> {
 
     /// The texts that may stand here, between quotes unless they are there.
     fn texts(&self, quote: &str) -> Vec<Offer> {
-        let texts = self.wanted().map(|ty| vocabulary::texts(&ty)).unwrap_or_default();
+        let texts = self.wanted().map(|ty| ty.texts()).unwrap_or_default();
         let offer = |text: String| Offer::plain(format!("{quote}{text}{quote}"), Kind::ENUM_MEMBER, "", 0);
         texts.into_iter().map(offer).collect()
     }
 
     /// Units, those of the type that is wanted alone where that is known.
     fn units(&self) -> Vec<Offer> {
-        let wanted = self.wanted().map(|ty| vocabulary::dimensions(&ty)).unwrap_or_default();
-        let units = vocabulary::units().filter(|(_, dimension)| wanted.is_empty() || wanted.contains(dimension));
-        units
-            .map(|(name, _)| Offer::new(name, Kind::UNIT, describe::word(name, &[Class::Unit]).unwrap_or_default(), 1))
-            .collect()
+        let wanted = self.wanted().map(|ty| ty.dimensions()).unwrap_or_default();
+        let fits = |unit: &&str| {
+            let dimension = units::find(unit).map(|(dimension, _)| dimension);
+            wanted.is_empty() || dimension.is_some_and(|dimension| wanted.contains(&dimension))
+        };
+        let described = |unit| describe::word(unit, &[Class::Unit]).unwrap_or_default();
+        units::names().filter(fits).map(|unit| Offer::new(unit, Kind::UNIT, described(unit), 1)).collect()
     }
 
     /// Everything that a value can begin with; what fits `wanted` first.
@@ -466,7 +468,7 @@ fn named_field(name: String, detail: &str) -> Offer {
 }
 
 fn compare_fields(bracket: &Bracket) -> Vec<Offer> {
-    let open = COMPARE_FIELDS.iter().filter(|(name, _)| !bracket.written.contains(name));
+    let open = compare::FIELDS.iter().filter(|(name, _)| !bracket.written.contains(name));
     open.map(|(name, doc)| named_field((*name).to_string(), doc)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Where the cursor stands, by the tokens around it: this works while the text does not parse.
 
-use crate::lang::vocabulary::ITEM_KEYWORDS;
+use crate::lang::words::ITEM_KEYWORDS;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

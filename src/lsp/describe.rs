@@ -2,11 +2,12 @@
 
 use super::view::View;
 use crate::lang::index::{Index, Part, Symbol, SymbolKind, Target};
+use crate::lang::outline::opening_comment;
 use crate::lang::signature::{Catalogue, Field, Signature};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
-use crate::lang::vocabulary::{self, COMPARE_FIELDS};
 use crate::lang::words::{Class, words};
+use crate::lang::{compare, prelude};
 
 /// A name in words.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +27,14 @@ pub fn target(view: &View, catalogue: &Catalogue, target: &Target) -> Option<Des
         Target::Module(source) => view.index().module(*source).map(|module| {
             let name = if module.is_std { format!("std.{}", module.name) } else { module.name.clone() };
             let names: Vec<String> = own_names(view.index(), *source).map(|name| format!("`{name}`")).collect();
-            let doc = paragraphs([leading_comment(view, *source), format!("It has {}.", names.join(", "))]);
+            let doc = paragraphs([
+                opening_comment(view.lines(*source).text()).unwrap_or_default(),
+                format!("It has {}.", names.join(", ")),
+            ]);
             Described { code: format!("module {name}"), detail: "module".to_string(), doc }
         }),
         Target::Std => {
-            let names: Vec<String> = vocabulary::std_modules().map(|(name, _)| format!("`std.{name}`")).collect();
+            let names: Vec<String> = prelude::MODULES.iter().map(|(name, _)| format!("`std.{name}`")).collect();
             let doc = format!("The standard library: {}.", names.join(", "));
             Some(Described { code: "module std".to_string(), detail: "module".to_string(), doc })
         }
@@ -54,7 +58,7 @@ pub fn word(name: &str, classes: &[Class]) -> Option<Described> {
 
 fn declared_field(catalogue: &Catalogue, owner: &str, name: &str) -> Option<Described> {
     if owner == "compare" {
-        let (_, doc) = COMPARE_FIELDS.iter().find(|(known, _)| *known == name)?;
+        let (_, doc) = compare::FIELDS.iter().find(|(known, _)| *known == name)?;
         return Some(Described { code: name.to_string(), detail: "compare".to_string(), doc: (*doc).to_string() });
     }
     let found = fields_of(catalogue, owner)?.iter().find(|field| field.name == name)?;
@@ -179,12 +183,6 @@ pub fn own_names(index: &Index, source: crate::base::source::SourceId) -> impl I
     let is_own =
         move |symbol: &&Symbol| symbol.span.source == source && symbol.owner.is_none() && symbol.scope.is_none();
     index.symbols.iter().filter(is_own).map(|symbol| symbol.name.as_str())
-}
-
-/// The comment that a file begins with.
-fn leading_comment(view: &View, source: crate::base::source::SourceId) -> String {
-    let lines = view.lines(source).text().lines().take_while(|line| line.starts_with('#') && !line.starts_with("##"));
-    lines.map(|line| line.trim_start_matches('#').trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// Declared fields and parameters of what can be set from outside, in the order they are declared.

@@ -8,7 +8,7 @@ use crate::base::source::Span;
 use crate::lang::index::{Seen, SymbolKind, Target};
 use crate::lang::tokens::{TokenKind, tokens};
 use crate::lang::types::Type;
-use crate::lang::vocabulary;
+use crate::lang::units;
 use crate::lang::words::Class;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind, TextDocumentPositionParams};
 
@@ -96,10 +96,7 @@ fn value_line(seen: &Seen) -> Option<String> {
     };
     let value = seen.value.as_ref().filter(says_more)?;
     let units = match seen.ty {
-        Type::Quantity(dimension) => {
-            let units = vocabulary::units().filter(|(_, other)| *other == dimension).map(|(name, _)| name);
-            format!(" (units: {})", units.collect::<Vec<_>>().join(", "))
-        }
+        Type::Quantity(dimension) => format!(" (units: {})", units::of(dimension).join(", ")),
         _ => String::new(),
     };
     let ticks = if value.contains('`') { "``" } else { "`" };

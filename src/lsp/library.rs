@@ -6,8 +6,8 @@ use super::position::Encoding;
 use super::view::View;
 use crate::base::digest::Digest;
 use crate::base::fs::at;
+use crate::lang::prelude::{self, MODULES};
 use crate::lang::signature::Catalogue;
-use crate::lang::vocabulary::std_modules;
 use lsp_types::Uri;
 use std::fs;
 use std::io;
@@ -27,19 +27,18 @@ const ENTRY: &str = "library";
 impl Library {
     /// Reads the library; its files are written to a folder below `cache` when one of them is asked for.
     pub fn new(catalogue: &Catalogue, encoding: Encoding, cache: &Path) -> Result<Library, String> {
-        let uses: Vec<String> = std_modules().map(|(name, _)| format!("use std.{name}\n")).collect();
-        let texts: Vec<String> = std_modules().map(|(_, text)| text.to_string()).collect();
-        let digest = Digest::of_bytes(texts.concat().as_bytes());
+        let texts: String = MODULES.iter().map(|(_, text)| *text).collect();
+        let digest = Digest::of_bytes(texts.as_bytes());
         let mut documents = Documents::default();
         let uri = "untitled:library".parse().map_err(|_| "the library has no address".to_string())?;
-        documents.open(ENTRY, uri, 0, &uses.concat(), encoding);
+        documents.open(ENTRY, uri, 0, &prelude::uses(), encoding);
         let view = View::new(ENTRY, &documents, catalogue, encoding);
         Ok(Library { view, folder: cache.join(format!("std-{}", digest.short())) })
     }
 
     /// The address of a module's file, which is written where it is not there yet.
     pub fn file(&self, module: &str) -> Option<Uri> {
-        let (name, text) = std_modules().find(|(name, _)| *name == module)?;
+        let (name, text) = MODULES.iter().find(|(name, _)| *name == module)?;
         let path = self.folder.join(format!("{name}.srlm"));
         self.write(&path, text).ok()?;
         place::uri_of(&path.to_string_lossy())

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::view::View;
 use crate::base::source::Span;
 use crate::lang::index::{SymbolKind, Target};
-use crate::lang::vocabulary::is_name;
+use crate::lang::words::is_name;
 use lsp_types::{PrepareRenameResponse, RenameParams, TextDocumentPositionParams, TextEdit, Uri, WorkspaceEdit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -49,8 +49,7 @@ macro_rules! arguments {
         impl $name {
             /// The fields as the language sees them, in the order of the declaration.
             pub fn fields() -> Vec<$crate::lang::signature::Field> {
-                #[allow(unused_mut, reason = "only structs with shared fields extend the list")]
-                let mut fields = vec![$(
+                let own = vec![$(
                     $crate::lang::signature::Field {
                         name: stringify!($field),
                         ty: <$ty as $crate::stage::arguments::Argument>::ty(),
@@ -64,19 +63,16 @@ macro_rules! arguments {
                         unbuilt: $crate::stage::arguments::arguments!(@optional $($unbuilt)?),
                     }
                 ),*];
-                $( fields.extend(<$shared>::fields()); )?
-                fields
+                own.into_iter()$(.chain(<$shared>::fields()))?.collect()
             }
         }
 
         impl $crate::stage::arguments::ToFields for $name {
             fn to_fields(&self) -> Vec<(String, $crate::lang::value::Value)> {
-                #[allow(unused_mut, reason = "only structs with shared fields extend the list")]
-                let mut fields = vec![$(
+                let own = vec![$(
                     (stringify!($field).to_string(), $crate::stage::arguments::Argument::to_value(&self.$field))
                 ),*];
-                $( fields.extend($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)); )?
-                fields
+                own.into_iter()$(.chain($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)))?.collect()
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Pages of the catalogue: stage kinds, variants, verifiers, and each of their fields.
 
 use super::chapter;
-use crate::lang::signature::{self, Catalogue, RewardSignature, Signature, Variant};
+use crate::lang::signature::{self, Catalogue, MAKES, RewardSignature, Signature, TAKES, Variant};
 use crate::lang::types::Type;
 use crate::report::page::{Chapter, Entry, Field, Page, Shared};
 
@@ -34,14 +34,18 @@ pub fn chapters(catalogue: &Catalogue) -> Vec<Chapter> {
     };
     let variants = catalogue.variants.iter().map(|variant| variant_page(variant, catalogue)).collect();
     let verifiers = catalogue.rewards.iter().map(verifier).collect();
-    let mut stages = chapter("Stages", "Each takes what `|>` hands in.", of(|stage| stage.piped.is_some()));
+    let mut stages = chapter("Stages", "Each takes what `|>` hands in.", of(takes_something));
     stages.shared = shared(&stages.pages);
     vec![
         stages,
-        chapter("Sources", "Each is a value by itself: nothing is handed in.", of(|stage| stage.piped.is_none())),
+        chapter("Sources", "Each is a value by itself: nothing is handed in.", of(|stage| !takes_something(stage))),
         chapter("Values of fields", "Constructors for fields that take more than a number or a text.", variants),
         chapter("Verifiers", "What rewards are made of: `verifier(\"name\", …)`.", verifiers),
     ]
+}
+
+fn takes_something(stage: &Signature) -> bool {
+    stage.piped.is_some() || stage.field(TAKES).is_some()
 }
 
 /// The longest list of fields that at least two pages, and each page that shares any of it, end with.
@@ -109,8 +113,11 @@ fn field_page(owner: &str, field: &Field) -> Page {
 }
 
 fn stage(stage: &Signature) -> Page {
-    let to = stage.output.name();
-    let ty = stage.piped.as_ref().map_or(to.to_string(), |(_, from)| format!("{from} -> {to}"));
+    // A kind may leave to a field what it takes or makes: the field's name stands for it.
+    let told_by = |field: &str| stage.field(field).map(|field| field.name.to_string());
+    let to = told_by(MAKES).unwrap_or_else(|| stage.output.name().to_string());
+    let from = told_by(TAKES).or_else(|| stage.piped.as_ref().map(|(_, from)| from.to_string()));
+    let ty = from.map_or(to.clone(), |from| format!("{from} -> {to}"));
     let unnamed = stage.positional.map(|field| unnamed(stage.kind, field));
     Page {
         name: stage.kind.to_string(),

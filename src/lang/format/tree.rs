@@ -2,8 +2,8 @@
 
 use super::leaves::Leaf;
 use super::operators;
-use crate::lang::scan::ITEM_KEYWORDS;
 use crate::lang::tokens::TokenKind;
+use crate::lang::words::ITEM_KEYWORDS;
 
 /// A token, or a bracket pair with all in it.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ pub use node::{Shown, Why, show, why};
 pub use save::{refuse_filled, save};
 pub use scores::scores;
 
+pub use crate::lang::MAX_PER_FILE;
 pub use crate::lang::nearest::nearest;
 
 use crate::base::event::Sink;

@@ -42,7 +42,8 @@ pub fn check(args: &Check, mut output: Output) -> Result<u8, Failure> {
 
 /// `4 stages, 1 warning`
 fn content(checked: &Checked) -> String {
-    let stages = format!("{} stages", checked.program.calls.len());
+    let count = checked.program.calls.len();
+    let stages = format!("{count} stage{}", if count == 1 { "" } else { "s" });
     let parts = [stages, failure::counted(checked)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }

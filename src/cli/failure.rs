@@ -3,7 +3,7 @@
 use super::exit;
 use super::output::Output;
 use crate::diag::render::{render, to_json};
-use crate::driver::{Checked, Failure};
+use crate::driver::{Checked, Failure, MAX_PER_FILE};
 
 /// Tells what went wrong and returns the exit code.
 pub fn report(failure: Failure, output: Output) -> u8 {
@@ -57,5 +57,6 @@ pub fn counted(checked: &Checked) -> String {
     let errors = checked.diagnostics.iter().filter(|found| found.is_error()).count();
     let warnings = checked.diagnostics.len() - errors;
     let count = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
-    [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let cut = (errors >= MAX_PER_FILE).then(|| format!("at most {MAX_PER_FILE} a file are shown"));
+    [count(errors, "error"), count(warnings, "warning"), cut].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -63,6 +63,9 @@ pub(super) fn read_text(path: &Path) -> Result<String, String> {
         )),
         Ok(_) => String::from_utf8(bytes).map_err(|error| not_text(path, error.as_bytes(), error.utf8_error())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(path)),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            Err(format!("{} is a folder; a file is expected here", path.display()))
+        }
         Err(error) => Err(at(path, error).to_string()),
     }
 }

@@ -578,7 +578,12 @@ impl<'a> Evaluator<'a> {
     }
 
     fn compare(&mut self, left: &Expr, operator: Comparison, right: &Expr, span: Span, frame: &mut Frame) -> Datum {
+        let list = right.span;
         let (left, right) = (self.expr(left, frame), self.expr(right, frame));
+        if operator == Comparison::In && !matches!(right.ty(), Type::List(_) | Type::Unknown) {
+            let wanted = Type::List(Box::new(Type::Unknown));
+            return self.report(mismatch("the right side of `in`", &right, &wanted, list));
+        }
         let message = format!("{} and {} cannot be compared like this", left.describe(), right.describe());
         operators::compare(operator, &left, &right).unwrap_or_else(|fault| self.fault(fault, message, span, None))
     }

@@ -204,6 +204,13 @@ pub(super) fn unknown(owner: &str, fields: &[Field], foreign: &Foreign) -> Diagn
     }
 }
 
+/// The field that a name means which is no field itself: by its alias, or by its spelling.
+pub(super) fn meant(name: &str, fields: &[Field]) -> Option<&'static str> {
+    let same = fields.iter().any(|field| field.name == name);
+    let renamed = fields.iter().find(|field| field.aliases.contains(&name)).map(|field| field.name);
+    renamed.or_else(|| nearest(name, fields.iter().map(|field| field.name))).filter(|_| !same)
+}
+
 /// Why a setting of another tool is no field here.
 pub(super) fn elsewhere(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(names, _)| names.contains(&name)).map(|&(_, why)| why)

@@ -4,6 +4,7 @@ use super::ast::*;
 use super::compare;
 use super::datum::{Datum, Function};
 use super::eval::{Evaluator, Frame, Given, Local, Override};
+use super::params_file::takes_text;
 use super::program::{Cell, Pipeline, Profile, Sweep as SweepOut};
 use super::resolve::ModuleId;
 use super::types::Type;
@@ -280,7 +281,19 @@ impl Evaluator<'_> {
         }
         let Override { given, span, .. } = self.overrides.remove(name)?;
         let value = match given {
-            Given::Expr(expr) => self.expr(&expr, frame),
+            Given::Expr(expr) => {
+                let before = self.diagnostics.len();
+                let value = self.expr(&expr, frame);
+                if let (ExprKind::Name(word), true) = (&expr.kind, takes_text(ty)) {
+                    let unknown =
+                        self.diagnostics[before..].iter_mut().filter(|found| found.code == codes::UNKNOWN_NAME);
+                    for found in unknown {
+                        found.help = Some(format!("a text stands in quotes: `-p '{name}=\"{word}\"'`"));
+                        found.fix = None;
+                    }
+                }
+                value
+            }
             Given::Written(written) => match written.expr(ty) {
                 Ok(expr) => self.expr(&expr, frame),
                 Err(found) => found.into_iter().fold(Datum::UNKNOWN, |_, found| self.report(found)),

@@ -148,7 +148,14 @@ impl Evaluator<'_> {
             other => {
                 let message = format!("{} has no parts to read with `.`", other.describe());
                 let found = Diagnostic::error(codes::NO_MEMBER, message, member.span, "no such part");
-                self.report(found.label(span, format!("this is {}", other.describe())))
+                let found = found.label(span, format!("this is {}", other.describe()));
+                self.report(match other.ty() {
+                    Type::Function(waits, _) => found.help(format!(
+                        "it still waits for {}: give that as its first argument, or pipe it in with `|>`",
+                        waits.phrase()
+                    )),
+                    _ => found,
+                })
             }
         }
     }

@@ -11,6 +11,8 @@ pub(super) fn explain(source: SourceId, base: usize, code: &str, at: usize) -> O
     let place = Place { source, base, code, at };
     place
         .equals_for_equality()
+        .or_else(|| place.equals_before_block())
+        .or_else(|| place.param_without_type())
         .or_else(|| place.equals_for_colon())
         .or_else(|| place.bar_for_pipe())
         .or_else(|| place.unit_apart())
@@ -55,6 +57,11 @@ pub(super) fn token(code: &str, at: usize) -> &str {
     let word = rest.bytes().take_while(|&byte| is_word(byte)).count();
     let sign = rest.chars().next().map_or(0, char::len_utf8);
     &rest[..word.max(sign)]
+}
+
+/// How many bytes of blanks a text begins with.
+fn blanks(text: &str) -> usize {
+    text.len() - text.trim_start().len()
 }
 
 struct Place<'a> {
@@ -113,6 +120,57 @@ impl Place<'_> {
         let found =
             Diagnostic::error(codes::EQUALS_FOR_COLON, "a field is written `name: value`", span, "write `:` here");
         Some(found.help("`=` gives a name to a value; `:` fills a field").fix(self.span(blanks, sign + 1), ":"))
+    }
+
+    /// `recipe f(x: Model) -> Model = { a = …  return … }`
+    fn equals_before_block(&self) -> Option<Diagnostic> {
+        let (open, _) = self.code[..self.at].match_indices('{').next()?;
+        let head = self.code[..open].trim_end();
+        let sign = head.strip_suffix('=')?.len();
+        let inside = self.code[open + 1..].trim_start();
+        let binds = inside.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+        let bound = binds.trim_start().starts_with('=') || self.code[open..].contains("return");
+        // A record may be the default of a parameter.
+        let in_parameters = head.matches('(').count() != head.matches(')').count();
+        if !self.begins_with("recipe") || in_parameters || !bound {
+            return None;
+        }
+        let span = self.span(sign, sign + 1);
+        let message = "the block of a recipe stands without `=`";
+        let found = Diagnostic::error(codes::SYNTAX, message, span, "remove this")
+            .label(self.span(open, open + 1), "the block opens here");
+        Some(found.help("write `recipe f(x: Model) -> Model { a = …  return … }`").fix(self.span(sign, open), ""))
+    }
+
+    /// `param n = 3`
+    fn param_without_type(&self) -> Option<Diagnostic> {
+        let name = self.word_before();
+        let before = self.code[..self.at].trim_end();
+        let names_a_param = Place { at: before.len() - name.len(), ..*self }.word_before() == "param";
+        if !(self.rest().starts_with('=') && names_a_param && self.begins_with("param")) {
+            return None;
+        }
+        let default = token(self.code, self.at + 1 + blanks(&self.rest()[1..]));
+        let ty = match default.as_bytes() {
+            [b'"', ..] => Some("String"),
+            b"true" | b"false" => Some("Bool"),
+            digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && !self.rest().contains('.') => {
+                Some("Int")
+            }
+            _ => None,
+        };
+        let span = self.span(before.len() - name.len(), before.len());
+        let found = Diagnostic::error(codes::SYNTAX, format!("param `{name}` has no type"), span, "of which type?");
+        let found = found.help(format!("write `param {name}: {} = …`", ty.unwrap_or("Type")));
+        Some(match ty {
+            Some(ty) => found.fix(self.span(before.len(), before.len()), format!(": {ty}")),
+            None => found,
+        })
+    }
+
+    /// Whether this is the item that `keyword` starts.
+    fn begins_with(&self, keyword: &str) -> bool {
+        token(self.code, blanks(self.code)) == keyword
     }
 
     fn inside_brackets(&self) -> bool {

@@ -64,7 +64,7 @@ const MAX_MESSAGE: usize = 1_000;
 /// The most places of one finding that are shown: a ring of definitions may be as long as the file.
 const MAX_LABELS: usize = 12;
 /// Errors, and warnings, shown of one file; the rest would be noise until these are gone.
-const MAX_PER_FILE: usize = 20;
+pub const MAX_PER_FILE: usize = 20;
 /// Parsing and evaluation recurse with the nesting of the program, which is bounded, but not by a thread's usual stack.
 /// All of a compilation is done on one such stack, so that what parsing frees is there for evaluation.
 const STACK_BYTES: usize = 256 << 20;

@@ -126,7 +126,7 @@ impl Written {
 }
 
 /// Whether a text as such may be a value of the type, so that it is never read as an expression.
-fn takes_text(ty: &Type) -> bool {
+pub(super) fn takes_text(ty: &Type) -> bool {
     match ty {
         Type::String | Type::Path | Type::Strings(_) => true,
         Type::Optional(inner) => takes_text(inner),

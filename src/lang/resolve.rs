@@ -402,7 +402,10 @@ fn cycle(file: &File, ring: &[usize]) -> Diagnostic {
     let ident = |index: usize| file.items.get(index).and_then(Item::name);
     let names: Vec<&str> =
         ring.iter().chain(ring.first()).filter_map(|&index| ident(index)).map(|name| &*name.name).collect();
-    let message = format!("definitions need each other: {}", names.join(" → "));
+    let message = match names.as_slice() {
+        [name, _] => format!("`{name}` needs itself: {}", names.join(" → ")),
+        _ => format!("definitions need each other: {}", names.join(" → ")),
+    };
     let spans: Vec<Span> = ring.iter().filter_map(|&index| ident(index)).map(|name| name.span).collect();
     let text = if ring.len() == 1 { "this definition needs itself" } else { "the ring starts here" };
     let mut found = Diagnostic::error(codes::CYCLE, message, spans[0], text);

@@ -26,6 +26,20 @@ pub struct Field {
     pub unbuilt: Option<&'static str>,
 }
 
+impl Field {
+    /// Its documentation as a help text: on one line, in lower case, without the last full stop.
+    pub fn summary(&self) -> String {
+        let line = self.doc.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = line.strip_suffix('.').unwrap_or(&line);
+        let mut letters = line.chars();
+        match (letters.next(), letters.clone().next()) {
+            // A second capital is that of an abbreviation.
+            (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(letters).collect(),
+            _ => line.to_string(),
+        }
+    }
+}
+
 /// A stage kind with a field of this name takes from `|>` what the field says; it is a value itself where that is none.
 pub const TAKES: &str = "takes";
 /// A stage kind with a field of this name makes what the field says.

@@ -110,10 +110,13 @@ impl Evaluator<'_> {
         site: Span,
     ) -> Vec<Written> {
         let open = arguments.open;
+        // A field that was written under another name is told once, where it stands.
+        let meant: Vec<&str> =
+            arguments.entries.iter().filter_map(|entry| foreign_fields::meant(&entry.name.name, fields)).collect();
         let mut written = self.check_entries(owner, fields, arguments.entries);
         for field in fields {
             if field.default.is_none() && !written.iter().any(|other| other.name == field.name) {
-                if !open {
+                if !open && !meant.contains(&field.name) {
                     self.missing_field(owner, field, site);
                 }
                 written.push(Written { name: field.name.to_string(), value: Datum::UNKNOWN, span: site });
@@ -125,7 +128,7 @@ impl Evaluator<'_> {
     fn missing_field(&mut self, owner: &str, field: &signature::Field, site: Span) {
         let message = format!("`{owner}` needs `{}`", field.name);
         let found = Diagnostic::error(codes::MISSING_FIELD, message, site, format!("`{}` is missing", field.name));
-        self.report(found.help(format!("add `{}: …` ({}): {}", field.name, field.ty, field.doc)));
+        self.report(found.help(format!("add `{}: …`, {}: {}", field.name, field.ty.phrase(), field.summary())));
     }
 
     fn check_entries(&mut self, owner: &str, fields: &[signature::Field], entries: Vec<Entry>) -> Vec<Written> {
@@ -133,10 +136,30 @@ impl Evaluator<'_> {
         for entry in entries {
             match fields.iter().find(|field| field.name == entry.name.name) {
                 Some(field) => written.push(self.check_entry(owner, field, entry)),
-                None => drop(self.report(foreign_fields::unknown(owner, fields, &foreign(&entry)))),
+                None => {
+                    let found = foreign_fields::unknown(owner, fields, &foreign(&entry));
+                    let inner = self.field_of_a_variant(fields, &entry.name.name);
+                    self.report(match inner {
+                        Some(help) if found.fix.is_none() && found.code == codes::UNKNOWN_FIELD => found.help(help),
+                        _ => found,
+                    });
+                }
             }
         }
         written
+    }
+
+    /// Where a name is no field, but one of a variant that a field takes: `beta` belongs in `loss: jsd(beta: …)`.
+    fn field_of_a_variant(&self, fields: &[signature::Field], name: &str) -> Option<String> {
+        let variants = |field: &signature::Field| variants_of(&field.ty);
+        let pairs = fields.iter().flat_map(|field| variants(field).into_iter().map(move |variant| (field, variant)));
+        let homes = pairs.filter(|(_, variant)| {
+            let known = self.catalogue.variants.iter().find(|other| other.name == variant.as_str());
+            known.is_some_and(|known| known.fields.iter().any(|field| field.name == name))
+        });
+        let written: Vec<String> =
+            homes.map(|(field, variant)| format!("`{}: {variant}({name}: …)`", field.name)).collect();
+        (!written.is_empty()).then(|| format!("it belongs to a part: write {}", written.join(" or ")))
     }
 
     /// A field that was written, converted to its declared type and held against its range.
@@ -150,7 +173,7 @@ impl Evaluator<'_> {
         let limits =
             field.range.filter(|&(low, high)| magnitudes(&value).iter().any(|number| !(low..=high).contains(number)));
         if let Some(limits) = limits {
-            self.report(out_of_range(field.name, &value, limits, entry.span).help(field.doc));
+            self.report(out_of_range(field.name, &value, limits, entry.span).help(field.summary()));
         }
         Written { name: field.name.to_string(), value, span: entry.span }
     }
@@ -256,4 +279,14 @@ pub(super) fn complete(fields: &[signature::Field], written: &[Written]) -> Fiel
 pub(super) fn foreign(entry: &Entry) -> Foreign<'_> {
     let Entry { name, value, span, spread } = entry;
     Foreign { name: &name.name, span: name.span, value, value_span: *span, spread: *spread }
+}
+
+/// The variants that a type allows.
+fn variants_of(ty: &Type) -> Vec<String> {
+    match ty {
+        Type::Variant(name) => vec![name.to_string()],
+        Type::Optional(inner) => variants_of(inner),
+        Type::OneOf(options) => options.iter().flat_map(variants_of).collect(),
+        _ => Vec::new(),
+    }
 }

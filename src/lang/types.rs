@@ -239,6 +239,7 @@ impl Type {
             Type::Quantity(Dimension::Duration) => "a duration".to_string(),
             Type::Quantity(Dimension::Percent) => "a percentage".to_string(),
             Type::Quantity(counted) => counted.json_name().to_string(),
+            Type::List(item) if **item == Type::Unknown => "a list".to_string(),
             Type::List(item) => format!("a list of {item}"),
             Type::Variant(name) => format!("`{name}(…)`"),
             Type::Function(..) => format!("a stage ({self})"),

@@ -67,7 +67,11 @@ impl FactSource for Stages {
     }
 
     fn same_tokenizer(&self, call: &StageCall) -> Vec<&'static str> {
-        let roles = |stage: &dyn Stage| stage.same_tokenizer(&|| fields_to_json(&call.args)).to_vec();
+        let arg = |name: &str| {
+            let value = call.args.iter().find(|(other, _)| other == name).map(|(_, value)| value.to_json());
+            value.unwrap_or_default()
+        };
+        let roles = |stage: &dyn Stage| stage.same_tokenizer(&arg).to_vec();
         stage::find(&call.kind).map(roles).unwrap_or_default()
     }
 

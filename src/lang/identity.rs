@@ -3,12 +3,13 @@
 use super::program::StageCall;
 use super::value::{Quantity, RewardSum, Value};
 
-/// Kind, version, arguments and inputs; names and places are not part of it.
+/// Kind, version, arguments and inputs; names and places are not part of it. The kind in its version says what the
+/// arguments are called.
 pub(super) fn identity(call: &StageCall) -> Vec<u8> {
-    let mut out = Bytes(Vec::with_capacity(512));
+    let mut out = Bytes(Vec::with_capacity(1024));
     out.text(&call.kind);
     out.number(u64::from(call.version));
-    out.fields(&call.args);
+    call.args.iter().for_each(|(_, value)| out.value(value));
     out.number(call.inputs.len() as u64);
     for (role, id) in &call.inputs {
         out.text(role);

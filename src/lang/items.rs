@@ -6,7 +6,7 @@ use super::datum::{Datum, Function};
 use super::eval::{Evaluator, Frame, Given, Local, Override};
 use super::params_file::takes_text;
 use super::program::{Cell, Pipeline, Profile, Sweep as SweepOut};
-use super::resolve::ModuleId;
+use super::resolve::{Definition, ModuleId};
 use super::types::Type;
 use super::value::{NodeId, Value};
 use super::{nearest::nearest, references, units};
@@ -461,8 +461,11 @@ impl Evaluator<'_> {
         let module = self.module(self.entry);
         let used =
             reached(&module.uses, file.items.iter().enumerate().filter(|(_, item)| makes(item)).map(|(at, _)| at));
-        let names: BTreeSet<&str> =
-            file.items.iter().flat_map(references::of_item).map(|reference| reference.name).collect();
+        // Only what imports bring in is looked for: few names among many.
+        let imports = |name: &str| !matches!(module.names.get(name), None | Some(Definition::Item(_)));
+        let imported: BTreeSet<&str> = module.names.keys().map(String::as_str).filter(|name| imports(name)).collect();
+        let references = file.items.iter().flat_map(references::of_item).map(|reference| reference.name);
+        let names: BTreeSet<&str> = references.filter(|name| imported.contains(name)).collect();
         for (index, item) in file.items.iter().enumerate() {
             let unused = match (&item.kind, item.name()) {
                 (ItemKind::Use(import), _) => unused_import(import, &names),

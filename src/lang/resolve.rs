@@ -5,7 +5,7 @@ use super::scan::MAX_FOUND;
 use super::{MAX_FILE_BYTES, nearest::nearest, parse, prelude, references};
 use crate::base::source::{Loader, SourceId, SourceMap, Span};
 use crate::diag::{Diagnostic, codes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Index of a module.
@@ -417,15 +417,20 @@ fn cycle(file: &File, ring: &[usize]) -> Diagnostic {
 
 /// For each item the items of the file that it uses.
 fn uses(file: &File, names: &BTreeMap<String, Definition>) -> Vec<Vec<usize>> {
+    let items: HashMap<&str, usize> = names
+        .iter()
+        .filter_map(|(name, definition)| match definition {
+            Definition::Item(index) => Some((name.as_str(), *index)),
+            _ => None,
+        })
+        .collect();
     let item_uses = |item: &Item| {
-        let found: BTreeSet<usize> = references::of_item(item)
-            .iter()
-            .filter_map(|reference| match names.get(reference.name) {
-                Some(Definition::Item(index)) => Some(*index),
-                _ => None,
-            })
-            .collect();
-        found.into_iter().collect()
+        let references = references::of_item(item);
+        let mut found: Vec<usize> =
+            references.iter().filter_map(|reference| items.get(reference.name).copied()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     };
     file.items.iter().map(item_uses).collect()
 }

@@ -34,7 +34,7 @@ pub(super) fn name(rule: Rule) -> Option<&'static str> {
         Rule::ty | Rule::ty_atom | Rule::record_type => Some("a type"),
         Rule::expr | Rule::if_expr | Rule::pipe | Rule::chain | Rule::operand | Rule::primary => Some("a value"),
         Rule::prefix | Rule::neg | Rule::postfix | Rule::named => Some("a value"),
-        Rule::infix | Rule::change => Some("an operator"),
+        Rule::infix | Rule::sign | Rule::change => Some("an operator"),
         Rule::call | Rule::arg | Rule::index | Rule::member | Rule::suffix => Some("an argument list"),
         Rule::list | Rule::comp => Some("a list"),
         Rule::record => Some("a record `{ name: value }`"),

@@ -148,6 +148,20 @@ impl Catalogue {
         whole.into_iter().chain(inside).collect()
     }
 
+    /// Whether a value holds a variant of which this version cannot run everything.
+    pub fn has_unbuilt(&self, value: &Value) -> bool {
+        let unbuilt =
+            |variant: &Variant| variant.unbuilt.is_some() || variant.fields.iter().any(|field| field.unbuilt.is_some());
+        match value {
+            Value::Variant(name, fields) => {
+                self.variant(name).is_some_and(unbuilt) || fields.iter().any(|(_, value)| self.has_unbuilt(value))
+            }
+            Value::List(items) => items.iter().any(|item| self.has_unbuilt(item)),
+            Value::Record(fields) => fields.iter().any(|(_, value)| self.has_unbuilt(value)),
+            _ => false,
+        }
+    }
+
     /// What this version cannot run of a field's canonical value: the field itself, else what is inside its variants.
     pub fn unbuilt_in(&self, field: &Field, value: &Json) -> Vec<&'static str> {
         let is_default = || field.default.as_ref().is_some_and(|default| same(&default.to_json(), value));

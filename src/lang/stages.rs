@@ -226,7 +226,8 @@ impl Evaluator<'_> {
             signature.unbuilt.map(|what| (what, stage.span)).into_iter().collect();
         for written in &stage.fields {
             let Some(field) = signature.field(&written.name) else { continue };
-            let value = written.value.fold().filter(|value| field.unbuilt.is_some() || value.has_variants());
+            let value =
+                written.value.fold().filter(|value| field.unbuilt.is_some() || self.catalogue.has_unbuilt(value));
             let inside = value.map(|value| self.catalogue.unbuilt_in(field, &value.to_json()));
             found.extend(inside.into_iter().flatten().map(|what| (what, written.span)));
         }

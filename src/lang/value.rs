@@ -76,16 +76,6 @@ impl Value {
         Value::Quantity(Quantity { amount, dimension })
     }
 
-    /// Whether it is a variant or holds one.
-    pub fn has_variants(&self) -> bool {
-        match self {
-            Value::Variant(..) => true,
-            Value::List(items) => items.iter().any(Value::has_variants),
-            Value::Record(fields) => fields.iter().any(|(_, value)| value.has_variants()),
-            _ => false,
-        }
-    }
-
     /// The canonical JSON. Quantities become `{"steps": 60}`, variants `{"lora": {…}}`, inputs `{"input": role}`,
     /// paths `{"path": text}` (the key replaces the text by the content's digest).
     pub fn to_json(&self) -> serde_json::Value {

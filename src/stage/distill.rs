@@ -135,8 +135,8 @@ impl Stage for Distill {
     }
 
     /// Distributions over different tokens cannot be compared; words can.
-    fn same_tokenizer(&self, args: &dyn Fn() -> serde_json::Value) -> &'static [&'static str] {
-        if args()["loss"].get("text").is_some() { &[] } else { &["teacher"] }
+    fn same_tokenizer(&self, arg: &dyn Fn(&str) -> serde_json::Value) -> &'static [&'static str] {
+        if arg("loss").get("text").is_some() { &[] } else { &["teacher"] }
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -86,8 +86,8 @@ pub trait Stage: Sync {
         None
     }
 
-    /// The roles of the models that must have the tokenizer of the model it changes; `_args` is for those who ask.
-    fn same_tokenizer(&self, _args: &dyn Fn() -> Json) -> &'static [&'static str] {
+    /// The roles of the models that must have the tokenizer of the model it changes; `_arg` gives an argument by its name.
+    fn same_tokenizer(&self, _arg: &dyn Fn(&str) -> Json) -> &'static [&'static str] {
         &[]
     }
 }

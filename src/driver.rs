@@ -189,7 +189,7 @@ fn held(mut checked: Checked, file: &Path) -> Result<Checked, Failure> {
 
 /// Whether the store lacks the result of a stage that reads a file of the user's.
 fn lacks_inputs(graph: &Graph, store: &Store) -> Result<bool, Failure> {
-    for node in graph.nodes().filter(|node| inputs::reads_files(&node.kind)) {
+    for node in graph.nodes().filter(|node| inputs::declares_rows(&node.kind)) {
         if store.lookup(&node.key)?.found().is_none() {
             return Ok(true);
         }

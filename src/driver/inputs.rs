@@ -50,9 +50,9 @@ pub fn tokenizers(program: &Program) -> Vec<Diagnostic> {
     tokenizer_conflicts(program, &Stages { cache: Cache::from_env() })
 }
 
-/// Whether a stage reads files of the user's, from the disk or from the Hub.
-pub fn reads_files(kind: &str) -> bool {
-    stage::find(kind).is_some_and(|stage| stage.place().is_some() || stage.signature().kind == "hf_dataset")
+/// Whether [`contents`] reads files of a stage's, from the disk or from the Hub's cache.
+pub fn declares_rows(kind: &str) -> bool {
+    stage::find(kind).is_some_and(Stage::declares_rows)
 }
 
 /// The stage catalogue as the plan asks it.

@@ -71,6 +71,10 @@ impl Stage for HfDataset {
         HfDatasetArgs::deserialize(args).ok().map(|args| args.wanted())
     }
 
+    fn declares_rows(&self) -> bool {
+        true
+    }
+
     fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
         let Ok(declared) = HfDatasetArgs::deserialize(args) else { return Ok(None) };
         let Ok(pinned) = Pinned::deserialize(args) else { return Ok(None) };

@@ -45,6 +45,10 @@ impl Stage for Jsonl {
         Some(Place::File)
     }
 
+    fn declares_rows(&self) -> bool {
+        true
+    }
+
     fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
         let Ok(args) = JsonlArgs::deserialize(args) else { return Ok(None) };
         let Some(path) = (inputs.locate)(&args.path.path) else { return Ok(None) };

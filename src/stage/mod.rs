@@ -68,6 +68,11 @@ pub trait Stage: Sync {
         None
     }
 
+    /// Whether its rows come from declared files: those that [`Stage::prompts`] reads.
+    fn declares_rows(&self) -> bool {
+        false
+    }
+
     /// The prompts of its declared files, read before anything runs; none where it declares none or lacks them yet.
     ///
     /// # Errors

@@ -45,6 +45,10 @@ impl Stage for Parquet {
         Some(Place::File)
     }
 
+    fn declares_rows(&self) -> bool {
+        true
+    }
+
     fn prompts(&self, args: &Json, inputs: &Inputs) -> Result<Option<Vec<Prompt>>, Problem> {
         let Ok(args) = ParquetArgs::deserialize(args) else { return Ok(None) };
         let Some(path) = (inputs.locate)(&args.path.path) else { return Ok(None) };

@@ -102,6 +102,12 @@ pub enum Event {
         outputs: BTreeMap<String, Digest>,
         /// The stage's final numbers.
         metrics: BTreeMap<String, f64>,
+        /// The most memory that the worker had at once, in bytes.
+        #[serde(default)]
+        peak_memory: Option<u64>,
+        /// What the numbers were computed on: `cpu`.
+        #[serde(default)]
+        device: String,
     },
     /// The stage failed; what waits for it is blocked.
     StageFailed {

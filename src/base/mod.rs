@@ -6,5 +6,6 @@ pub mod event;
 pub mod facts;
 pub mod fs;
 pub mod kind;
+pub mod memory;
 pub mod seed;
 pub mod source;

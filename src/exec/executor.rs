@@ -15,7 +15,17 @@ pub enum Update {
     /// It said something.
     Said(StageEvent),
     /// It is over; nothing follows for its ticket.
-    Ended(Result<Metrics, StageError>),
+    Ended(Ended),
+}
+
+/// How a job ended, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// Its final numbers, or why there are none.
+    pub result: Result<Metrics, StageError>,
+    /// The most memory that its process had at once, or a process that it started and waited for; in bytes, where the
+    /// executor can tell.
+    pub peak_memory: Option<u64>,
 }
 
 /// How to stop jobs.

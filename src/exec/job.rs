@@ -62,11 +62,17 @@ pub enum Message {
     Done {
         /// Its final numbers.
         metrics: Metrics,
+        /// The most memory that the worker had at once, in bytes.
+        #[serde(default)]
+        peak_memory: Option<u64>,
     },
     /// The stage ended without a result; nothing follows.
     Failed {
         /// Why.
         error: StageError,
+        /// The most memory that the worker had at once, in bytes.
+        #[serde(default)]
+        peak_memory: Option<u64>,
     },
 }
 
@@ -106,8 +112,8 @@ pub(crate) mod tests {
         let said = StageEvent::Warning { message: "two\nlines".into() };
         let messages = [
             Message::Said { said },
-            Message::Done { metrics: Metrics::from([("loss".into(), 0.1)]) },
-            Message::Failed { error: StageError::Interrupted { saved_at: Some(3) } },
+            Message::Done { metrics: Metrics::from([("loss".into(), 0.1)]), peak_memory: Some(7) },
+            Message::Failed { error: StageError::Interrupted { saved_at: Some(3) }, peak_memory: None },
         ];
         for message in messages {
             let line = serde_json::to_string(&message).unwrap();

@@ -1,7 +1,8 @@
 //! The executor of one machine: every stage in a process of its own, so that a crash takes one stage and not the run.
 
-use super::executor::{Executor, Stop, Ticket, Update};
+use super::executor::{Ended, Executor, Stop, Ticket, Update};
 use super::job::{Job, Message, STOP_LINE};
+use crate::base::memory::own_peak;
 use crate::stage::{Metrics, StageError};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use wait4::Wait4;
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
@@ -41,6 +43,10 @@ struct Worker {
     log: PathBuf,
     ended: Option<Result<Metrics, StageError>>,
     killed: bool,
+    /// The most memory it had by its own count.
+    said_peak: Option<u64>,
+    /// The most that this process had when it started the worker: the kernel counts it as the worker's.
+    floor: u64,
 }
 
 /// What a reader thread passes on.
@@ -73,8 +79,8 @@ impl LocalExecutor {
         let worker = self.workers.get_mut(&ticket)?;
         match heard {
             Heard::Message(Message::Said { said }) => return Some(Update::Said(said)),
-            Heard::Message(Message::Done { metrics }) => worker.ended = Some(Ok(metrics)),
-            Heard::Message(Message::Failed { error }) => worker.ended = Some(Err(error)),
+            Heard::Message(Message::Done { metrics, peak_memory }) => worker.end(Ok(metrics), peak_memory),
+            Heard::Message(Message::Failed { error, peak_memory }) => worker.end(Err(error), peak_memory),
             Heard::Closed => {
                 let worker = self.workers.remove(&ticket)?;
                 return Some(Update::Ended(worker.reap()));
@@ -87,6 +93,7 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     fn submit(&mut self, job: Job) -> Result<Ticket, StageError> {
         let failed = |error| StageError::machine(format!("the worker could not be started: {error}"));
+        let floor = own_peak().unwrap_or(0);
         let mut child = self.spawn(&job).map_err(failed)?;
         let ticket = Ticket(self.next);
         self.next += 1;
@@ -101,7 +108,8 @@ impl Executor for LocalExecutor {
             }
             drop(sender.send((ticket, Heard::Closed)));
         });
-        self.workers.insert(ticket, Worker { child, stdin, log: job.log, ended: None, killed: false });
+        self.workers
+            .insert(ticket, Worker { child, stdin, log: job.log, ended: None, killed: false, said_peak: None, floor });
         Ok(ticket)
     }
 
@@ -133,14 +141,23 @@ impl Drop for LocalExecutor {
 }
 
 impl Worker {
-    fn reap(mut self) -> Result<Metrics, StageError> {
+    fn end(&mut self, ended: Result<Metrics, StageError>, peak_memory: Option<u64>) {
+        (self.ended, self.said_peak) = (Some(ended), peak_memory);
+    }
+
+    fn reap(mut self) -> Ended {
         drop(self.stdin.take());
-        let status = self.child.wait()?;
-        match self.ended {
+        let (status, waited) = match self.child.wait4() {
+            Ok(used) => (used.status, used.rusage.maxrss),
+            Err(error) => return Ended { result: Err(error.into()), peak_memory: None },
+        };
+        let peak_memory = peak(waited, self.floor, self.said_peak);
+        let result = match self.ended {
             Some(ended) => ended,
             None if self.killed => Err(StageError::Interrupted { saved_at: None }),
             None => Err(StageError::machine(death(status, &self.log))),
-        }
+        };
+        Ended { result, peak_memory }
     }
 }
 
@@ -151,6 +168,13 @@ fn read_messages(output: impl std::io::Read, mut take: impl FnMut(Message)) {
             take(message);
         }
     }
+}
+
+/// A worker's peak, its children included, from what the kernel says of the ended process. Until a new process runs its
+/// own program it shares its parent's memory, which is counted as its own: a figure that is no more than the parent's
+/// says nothing, and the worker's own count stands in.
+fn peak(waited: u64, floor: u64, said: Option<u64>) -> Option<u64> {
+    if waited > floor { Some(waited) } else { said.or(Some(waited).filter(|&waited| waited > 0)) }
 }
 
 fn death(status: ExitStatus, log: &Path) -> String {
@@ -215,9 +239,28 @@ mod tests {
 
     fn failure(updates: &[Update]) -> String {
         match updates.last() {
-            Some(Update::Ended(Err(error))) => error.to_string(),
+            Some(Update::Ended(Ended { result: Err(error), .. })) => error.to_string(),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn ended(updates: &[Update]) -> &Ended {
+        match updates.last() {
+            Some(Update::Ended(ended)) => ended,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_worker_is_told_and_so_is_that_of_its_children() {
+        let done = r#"echo '{"message":"done","metrics":{},"peak_memory":777}'"#;
+        let small = run(&format!("read job; {done}"));
+        let small = ended(&small).peak_memory.unwrap();
+        assert!(small == 777 || small > 1 << 19, "{small}");
+        // A child that holds 200 MB at once, more than this test process has had.
+        let large = run(&format!("read job; head -c 400000000 /dev/zero | tail -c 400000000 >&2; {done}"));
+        let large = ended(&large).peak_memory.unwrap();
+        assert!(large > 400_000_000, "{large}");
     }
 
     #[test]
@@ -225,7 +268,7 @@ mod tests {
         let updates = run(r#"read job; echo noise; echo '{"message":"said","said":{"event":"warning","message":"w"}}';
                echo '{"message":"done","metrics":{"loss":0.5}}'"#);
         assert!(matches!(&updates[0], Update::Said(_)));
-        assert_eq!(updates[1], Update::Ended(Ok(Metrics::from([("loss".into(), 0.5)]))));
+        assert_eq!(ended(&updates).result, Ok(Metrics::from([("loss".into(), 0.5)])));
     }
 
     #[test]
@@ -245,7 +288,7 @@ mod tests {
         );
         executor.submit(job("warm", folder.path())).unwrap();
         executor.cancel(Stop::Save);
-        assert_eq!(end(&mut executor), [Update::Ended(Err(StageError::Interrupted { saved_at: Some(7) }))]);
+        assert_eq!(ended(&end(&mut executor)).result, Err(StageError::Interrupted { saved_at: Some(7) }));
     }
 
     #[test]
@@ -254,6 +297,6 @@ mod tests {
         let mut executor = shell("exec sleep 1000");
         executor.submit(job("warm", folder.path())).unwrap();
         executor.cancel(Stop::Kill);
-        assert_eq!(end(&mut executor), [Update::Ended(Err(StageError::Interrupted { saved_at: None }))]);
+        assert_eq!(ended(&end(&mut executor)).result, Err(StageError::Interrupted { saved_at: None }));
     }
 }

@@ -1,6 +1,6 @@
 //! An executor for tests: stages are a closure in this process.
 
-use super::executor::{Executor, Stop, Ticket, Update};
+use super::executor::{Ended, Executor, Stop, Ticket, Update};
 use super::job::Job;
 use super::worker::catching;
 use crate::base::event::StageEvent;
@@ -55,12 +55,12 @@ impl<F: Fn(&Job, &StageContext) -> Result<Metrics, StageError>> Executor for Moc
             std::thread::sleep(timeout.min(Duration::from_millis(5)));
             return Vec::new();
         };
-        let (said, ended) = match self.stop.load(Ordering::Relaxed) {
+        let (said, result) = match self.stop.load(Ordering::Relaxed) {
             true => (Vec::new(), Err(StageError::Interrupted { saved_at: None })),
             false => self.run(&job),
         };
         let said = said.into_iter().map(|event| (ticket, Update::Said(event)));
-        said.chain([(ticket, Update::Ended(ended))]).collect()
+        said.chain([(ticket, Update::Ended(Ended { result, peak_memory: None }))]).collect()
     }
 
     fn cancel(&mut self, _how: Stop) {

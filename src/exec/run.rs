@@ -1,6 +1,6 @@
 //! A run: the plan's stages through an executor into the store, every happening told as an event.
 
-use super::executor::{Executor, Stop, Ticket, Update};
+use super::executor::{Ended, Executor, Stop, Ticket, Update};
 use super::job::Job;
 use super::outputs;
 use super::queue::Queue;
@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(500);
 /// Time between two heartbeats of a lease, well within its staleness.
 const BEAT: Duration = Duration::from_secs(15);
+
+/// The device of every stage so far.
+const CPU: &str = "cpu";
 
 /// How to run: nothing here changes a result.
 #[derive(Clone, Debug)]
@@ -326,14 +329,14 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn take_end(&mut self, active: Active, ended: Result<Metrics, StageError>) -> Result<(), StoreError> {
-        let checked = ended.and_then(|metrics| {
+    fn take_end(&mut self, active: Active, ended: Ended) -> Result<(), StoreError> {
+        let checked = ended.result.and_then(|metrics| {
             outputs::check(self.node(active.node).output, &active.attempt.out, &metrics)?;
             self.check_contents(active.node)?;
             Ok(metrics)
         });
         match checked {
-            Ok(metrics) => self.publish(active, metrics),
+            Ok(metrics) => self.publish(active, metrics, ended.peak_memory),
             Err(StageError::Interrupted { saved_at }) => {
                 self.interrupt(active, saved_at);
                 Ok(())
@@ -354,10 +357,10 @@ impl<'a> Engine<'a> {
         Err(StageError::input(message))
     }
 
-    fn publish(&mut self, active: Active, metrics: Metrics) -> Result<(), StoreError> {
+    fn publish(&mut self, active: Active, metrics: Metrics, peak_memory: Option<u64>) -> Result<(), StoreError> {
         let node = active.node;
         let seconds = active.started.elapsed().as_secs_f64();
-        let draft = self.draft(node, active.inputs, metrics, seconds);
+        let draft = RecordDraft { peak_memory, ..self.draft(node, active.inputs, metrics, seconds) };
         let outputs = BTreeMap::from([(self.node(node).output_role(), active.attempt.out.clone())]);
         let record = match self.world.store.publish(draft, &outputs) {
             Ok(record) => record,
@@ -373,7 +376,8 @@ impl<'a> Engine<'a> {
         drop(active.lease);
         self.verified.extend(record.outputs.values());
         let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
-        self.tell(Event::StageFinished { stage: self.stage(node), seconds, outputs, metrics });
+        let device = record.made.device.clone();
+        self.tell(Event::StageFinished { stage: self.stage(node), seconds, outputs, metrics, peak_memory, device });
         self.take_record(node, &record);
         self.outcomes.insert(node, Outcome::Finished(Box::new(record)));
         Ok(())
@@ -423,6 +427,8 @@ impl<'a> Engine<'a> {
             metrics,
             seconds,
             threads: self.settings.threads,
+            peak_memory: None,
+            device: CPU.to_string(),
             declared_at: Some(self.declared_at(index)),
             run: self.settings.run.clone(),
         }

@@ -2,6 +2,7 @@
 
 use super::job::{Job, Message, STOP_LINE};
 use crate::base::event::StageEvent;
+use crate::base::memory::own_peak;
 use crate::stage::{self, Metrics, StageContext, StageError};
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -26,12 +27,12 @@ pub fn run(mut input: impl BufRead + Send + 'static, output: impl Write + Send, 
     };
     watch(input, Arc::clone(stop));
     let ended = job.map_err(StageError::machine).and_then(|job| run_job(&job, &output, stop));
-    let made = ended.is_ok();
+    let (made, peak_memory) = (ended.is_ok(), own_peak());
     send(
         &output,
         &match ended {
-            Ok(metrics) => Message::Done { metrics },
-            Err(error) => Message::Failed { error },
+            Ok(metrics) => Message::Done { metrics, peak_memory },
+            Err(error) => Message::Failed { error, peak_memory },
         },
     );
     made
@@ -106,7 +107,7 @@ mod tests {
         let mut output = Vec::new();
         assert!(!run(BufReader::new(reader), &mut output, &Arc::default()));
         let message: Message = serde_json::from_slice(&output).unwrap();
-        assert!(matches!(message, Message::Failed { error } if error.to_string().contains("no stage kind `test`")));
+        assert!(matches!(message, Message::Failed { error, .. } if error.to_string().contains("no stage kind `test`")));
         // The end of its input would end this process: it is the sign of a dead parent.
         std::mem::forget(writer);
     }

@@ -143,6 +143,8 @@ fn draft(node: &Node, step: &Step) -> RecordDraft {
         metrics: BTreeMap::new(),
         seconds: 0.0,
         threads: 1,
+        peak_memory: None,
+        device: "cpu".into(),
         declared_at: None,
         run: "run".into(),
     }

@@ -44,7 +44,14 @@ mod tests {
             said(10),
             said(20),
             Event::StageSaid { stage: warm(), said: StageEvent::Checkpointed { step: 20 } },
-            Event::StageFinished { stage: warm(), seconds: 12.34, outputs: BTreeMap::new(), metrics },
+            Event::StageFinished {
+                stage: warm(),
+                seconds: 12.34,
+                outputs: BTreeMap::new(),
+                metrics,
+                peak_memory: None,
+                device: "cpu".into(),
+            },
             Event::StageWaiting { stage: stage("mimic", "distill"), holder: "pid 7 on box, for 3 s".into() },
             Event::StageStarted { stage: stage("reason", "grpo"), resumed_from: Some(40), reason: "no record".into() },
             Event::StageFailed {

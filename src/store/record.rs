@@ -54,6 +54,17 @@ pub struct Made {
     pub srlm: String,
     /// Threads the worker had.
     pub threads: usize,
+    /// The most memory that the worker, or a process it started, had at once, in bytes; none where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// What the numbers were computed on: `cpu`.
+    #[serde(default = "cpu")]
+    pub device: String,
+}
+
+/// What records from before the device was told were made on.
+fn cpu() -> String {
+    "cpu".to_string()
 }
 
 /// A record before its outputs are in the store.
@@ -77,6 +88,10 @@ pub struct RecordDraft {
     pub seconds: f64,
     /// Threads the worker had.
     pub threads: usize,
+    /// The most memory that the worker had at once, in bytes.
+    pub peak_memory: Option<u64>,
+    /// What the numbers were computed on.
+    pub device: String,
     /// `FILE:LINE:COLUMN` of the declaration.
     pub declared_at: Option<String>,
     /// The run.
@@ -91,6 +106,8 @@ impl RecordDraft {
             time: rfc3339(SystemTime::now()),
             srlm: env!("CARGO_PKG_VERSION").to_string(),
             threads: self.threads,
+            peak_memory: self.peak_memory,
+            device: self.device,
         };
         Record {
             key: self.key,

@@ -37,6 +37,8 @@ fn draft(name: &str) -> RecordDraft {
         metrics: BTreeMap::from([("loss".to_string(), 0.1 + 0.2)]),
         seconds: 1.5,
         threads: 2,
+        peak_memory: Some(5 << 20),
+        device: "cpu".into(),
         declared_at: Some("a.srlm:3:1".into()),
         run: "run-1".into(),
     }

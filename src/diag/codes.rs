@@ -146,6 +146,10 @@ catalogue! {
         "Division by zero, a number that does not fit, or a range whose step is zero."
     BAD_INDEX "E058" "An index outside of the list."
         "The items of a list are counted from 0."
+    PROFILE_SETTING "E059" "A profile has no such setting."
+        "A profile sets how to run: jobs, memory, gpus, retries and the like, for the whole run, for all stages \
+         (`defaults`) or for some (`stages`, by the name of a stage or its kind). A setting that nothing reads would be \
+         one that is silently not obeyed. `srlm doc profile` lists what there is."
     UNREADABLE_INPUT "E060" "A declared input cannot be read."
         "The file or folder that a stage names is missing or unreadable. Its content is part of the stage's key, so \
          nothing can be planned without it."

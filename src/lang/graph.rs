@@ -33,6 +33,11 @@ impl Graph {
         Some(id)
     }
 
+    /// All of them, in the order they were made.
+    pub fn calls(&self) -> &[StageCall] {
+        &self.calls
+    }
+
     /// How many calls there are.
     pub fn len(&self) -> usize {
         self.calls.len()

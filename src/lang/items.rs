@@ -8,7 +8,7 @@ use super::params_file::takes_text;
 use super::program::{Cell, Pipeline, Profile, Sweep as SweepOut};
 use super::resolve::{Definition, ModuleId};
 use super::types::Type;
-use super::value::{NodeId, Value};
+use super::value::NodeId;
 use super::{nearest::nearest, references, units};
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
@@ -39,8 +39,16 @@ impl Evaluator<'_> {
             }
         }
         for item in &module.file.items {
-            if let ItemKind::Compare(name, record) = &item.kind {
-                wanted.compares.extend(compare::check(self, name, record, &wanted.sweeps, &module.file));
+            match &item.kind {
+                ItemKind::Compare(name, record) => {
+                    wanted.compares.extend(compare::check(self, name, record, &wanted.sweeps, &module.file));
+                }
+                // Its settings may name any stage of the file.
+                ItemKind::Profile(name, record) => {
+                    let settings = self.profile(record);
+                    wanted.profiles.push(Profile { name: name.name.clone(), settings, span: name.span });
+                }
+                _ => {}
             }
         }
         self.warn_unused(&module.file);
@@ -74,11 +82,7 @@ impl Evaluator<'_> {
             }
             ItemKind::Sweep(sweep) => wanted.sweeps.extend(self.sweep(sweep, item.doc.clone())),
             ItemKind::Recipe(recipe) => self.check_recipe(self.entry, recipe),
-            ItemKind::Profile(name, record) => {
-                let settings = self.settings(record);
-                wanted.profiles.push(Profile { name: name.name.clone(), settings, span: name.span });
-            }
-            ItemKind::Use(_) | ItemKind::Compare(..) => {}
+            ItemKind::Use(_) | ItemKind::Compare(..) | ItemKind::Profile(..) => {}
             ItemKind::Param(_) | ItemKind::Let(_) | ItemKind::Suite(..) => drop(self.item(self.entry, index)),
         }
     }
@@ -405,50 +409,6 @@ impl Evaluator<'_> {
             }
         }
         Some(cells)
-    }
-
-    /// The settings of a profile: plain values, names of executors taken as they stand.
-    fn settings(&mut self, record: &Record) -> Vec<(String, Value)> {
-        let mut settings = Vec::new();
-        for field in &record.fields {
-            match field {
-                Field::Named(name, value) => {
-                    settings.extend(self.setting(value).map(|value| (name.name.clone(), value)));
-                }
-                Field::Spread(value) | Field::Positional(value) => drop(self.no_setting(value)),
-            }
-        }
-        settings
-    }
-
-    fn setting(&mut self, expr: &Expr) -> Option<Value> {
-        let mut frame = Frame::new(self.entry);
-        match &expr.kind {
-            ExprKind::None | ExprKind::Bool(_) | ExprKind::Int(_) | ExprKind::Float(_) => {
-                self.expr(expr, &mut frame).fold()
-            }
-            ExprKind::Quantity(_, unit) if units::find(&unit.name).is_none() => {
-                self.expr(expr, &mut frame);
-                None
-            }
-            ExprKind::Quantity(..) | ExprKind::Negate(_) => self.expr(expr, &mut frame).fold(),
-            ExprKind::Text(parts) if parts.iter().all(|part| matches!(part, TextPart::Text(_))) => {
-                self.expr(expr, &mut frame).fold()
-            }
-            ExprKind::List(items) => {
-                items.iter().map(|item| self.setting(item)).collect::<Option<_>>().map(Value::List)
-            }
-            ExprKind::Record(record) => Some(Value::Record(self.settings(record))),
-            ExprKind::Construct(name, record) => Some(Value::Variant(name.name.clone(), self.settings(record))),
-            _ => self.no_setting(expr),
-        }
-    }
-
-    fn no_setting(&mut self, expr: &Expr) -> Option<Value> {
-        let message = "a profile holds plain values only";
-        let found = Diagnostic::error(codes::PROFILE_VALUE, message, expr.span, "computed");
-        self.report(found.help("write the number, text, list or record itself"));
-        None
     }
 
     /// Warns of items that nothing the file makes depends on.

@@ -36,6 +36,7 @@ mod operators;
 mod params_file;
 mod parse;
 mod precedence;
+mod profile;
 mod recipes;
 mod references;
 mod resolve;

@@ -125,6 +125,20 @@ pub struct Catalogue {
     pub rewards: Vec<RewardSignature>,
     /// The variants, `bench` among them.
     pub variants: Vec<Variant>,
+    /// What a profile can set.
+    pub profile: ProfileSignature,
+}
+
+/// What a profile can set: how to run, and never what.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileSignature {
+    /// Settings of a whole run. One whose type is a record holds settings of stages, and one whose type is a map such
+    /// records by the name of a stage or a kind.
+    pub fields: Vec<Field>,
+    /// Settings of stages.
+    pub stage: Vec<Field>,
+    /// What can stand for `executor`, with its settings.
+    pub executors: Vec<Variant>,
 }
 
 /// Something that this version cannot run yet, in a stage's arguments.

@@ -3,6 +3,7 @@
 use super::cursor::{Bracket, Cursor};
 use super::definition::project_files;
 use super::describe::{self, Described};
+use super::profile::{self, Holds};
 use super::session::Session;
 use super::view::View;
 use super::words::{Word, Words};
@@ -109,11 +110,50 @@ impl<'a> Place<'a, '_> {
             _ if self.first() == "use" => self.imports(last),
             _ if last == "." => self.members(),
             _ if self.wants_type(last) => types(),
-            // The name of a parameter, or the settings of a profile, are the user's to find.
+            // The name of a parameter is the user's to find.
             _ if self.in_parameters() && last != "=" => Vec::new(),
-            _ if self.first() == "profile" => Vec::new(),
+            _ if self.first() == "profile" => self.settings(last),
             _ => self.in_bracket(),
         }
+    }
+
+    /// In a profile: settings that are not written yet, or what a setting takes.
+    fn settings(&self, last: &str) -> Vec<Offer> {
+        let (brackets, catalogue) = (&self.cursor.brackets, &self.session.catalogue);
+        let Some(bracket) = brackets.last() else { return Vec::new() };
+        if last == ":" || bracket.sign == "[" {
+            let wanted = profile::wanted(catalogue, brackets);
+            return self
+                .texts("\"")
+                .into_iter()
+                .chain(constants(wanted.as_ref()))
+                .chain(self.executors(&wanted))
+                .collect();
+        }
+        let is_new = |name: &str| !bracket.written.contains(&name);
+        let named = |name: &str, described| Offer {
+            insert: format!("{name}: "),
+            ..Offer::new(name, Kind::FIELD, described, 1)
+        };
+        match profile::holds(catalogue, brackets) {
+            Holds::Settings(settings) => {
+                let new = settings.iter().filter(|setting| is_new(setting.name));
+                new.map(|setting| named(setting.name, describe::field(setting))).collect()
+            }
+            Holds::Stages => {
+                let own = self.words.own();
+                let stages = own.iter().filter(|word| is_value(word)).map(|word| word.name.as_str());
+                let kinds = catalogue.stages.iter().map(|stage| stage.kind);
+                stages.chain(kinds).filter(|name| is_new(name)).map(|name| named(name, Described::default())).collect()
+            }
+            Holds::Else => Vec::new(),
+        }
+    }
+
+    fn executors(&self, wanted: &Option<Type>) -> Vec<Offer> {
+        let fits = |name: &str| wanted.as_ref().is_some_and(|wanted| takes(wanted, name));
+        let executors = self.session.catalogue.profile.executors.iter().filter(|executor| fits(executor.name));
+        executors.map(|executor| Offer::plain(executor.name, Kind::CONSTRUCTOR, executor.doc, 0)).collect()
     }
 
     fn first(&self) -> &str {
@@ -319,6 +359,9 @@ impl<'a> Place<'a, '_> {
 
     /// The type that the field before the cursor takes.
     fn wanted(&self) -> Option<Type> {
+        if self.first() == "profile" {
+            return profile::wanted(&self.session.catalogue, &self.cursor.brackets);
+        }
         let bracket = self.cursor.brackets.iter().rev().find(|bracket| bracket.field.is_some())?;
         let field = bracket.field?;
         if self.first() == "suite" && self.cursor.brackets.len() == 1 {

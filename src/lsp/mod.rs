@@ -12,6 +12,7 @@ mod hover;
 mod library;
 mod place;
 mod position;
+mod profile;
 mod rename;
 mod server;
 mod session;

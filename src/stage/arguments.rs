@@ -168,6 +168,12 @@ quantity_argument!(
     /// A number of tokens.
     Tokens, tokens: usize, Dimension::Tokens);
 quantity_argument!(
+    /// A size.
+    Bytes, bytes: u64, Dimension::Size);
+quantity_argument!(
+    /// A duration.
+    Millis, milliseconds: u64, Dimension::Duration);
+quantity_argument!(
     /// A share in hundredths.
     Percent, percent: f64, Dimension::Percent);
 

@@ -26,6 +26,7 @@ mod map_format;
 mod merge;
 mod mix;
 mod parquet;
+pub mod profile;
 mod rewards;
 mod sampling;
 mod seam;
@@ -144,5 +145,6 @@ pub fn catalogue() -> Catalogue {
             format::variants(),
         ]
         .concat(),
+        profile: profile::signature(),
     }
 }

@@ -309,6 +309,13 @@ fn completion_offers_what_fits_even_in_broken_text() {
     let units = complete("let w = sft { batch: 64^ }\n");
     assert!(units.contains(&"seqs".to_string()) && !units.contains(&"GiB".to_string()), "{units:?}");
     assert!(complete("let x = 1\n^").contains(&"pipeline".to_string()));
+    let settings = complete("profile p { jobs: 2, ^ }\n");
+    assert!(settings.contains(&"memory".to_string()) && !settings.contains(&"jobs".to_string()), "{settings:?}");
+    assert!(complete("profile p { defaults: { ^ } }\n").contains(&"cpus".to_string()));
+    assert!(complete("let warm = 1\nprofile p { stages: { ^ } }\n").contains(&"warm".to_string()));
+    assert!(complete("profile p { stages: { sft: { ^ } } }\n").contains(&"mutex".to_string()));
+    assert!(complete("profile p { device: ^ }\n").contains(&"\"cpu\"".to_string()));
+    assert!(complete("profile p { memory: 12^ }\n").contains(&"GiB".to_string()));
     assert!(complete("use std.reward.{^}\n").contains(&"correct".to_string()));
     assert!(complete("param n: ^").contains(&"Model".to_string()));
     let arguments = complete("let m = std.models.tiny(^");

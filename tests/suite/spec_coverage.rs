@@ -205,6 +205,19 @@ fn every_field_has_a_case_with_a_valid_value() {
 }
 
 #[test]
+fn every_setting_of_a_profile_has_a_case_with_a_valid_value() {
+    let cases = cases();
+    let profiles = cases.iter().filter(|case| case.name.starts_with("profiles/"));
+    let written: BTreeSet<String> =
+        profiles.flat_map(|case| written(&valid(case))).map(|(_, setting)| setting).collect();
+    let profile = stage::catalogue().profile;
+    let executors = profile.executors.iter().flat_map(|executor| &executor.fields);
+    let settings = profile.fields.iter().chain(&profile.stage).chain(executors).map(|setting| setting.name);
+    let missing = settings.filter(|setting| !written.contains(*setting));
+    listed("settings of profiles", missing.map(String::from).collect());
+}
+
+#[test]
 fn every_kind_variant_and_reward_has_a_case() {
     let cases = cases();
     let words: BTreeSet<String> = cases.iter().flat_map(|case| tokens(&valid(case))).collect();

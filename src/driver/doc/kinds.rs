@@ -19,7 +19,30 @@ pub fn pages(catalogue: &Catalogue) -> Vec<Page> {
     let kinds = catalogue.stages.iter().map(stage);
     let variants = catalogue.variants.iter().map(|variant| variant_page(variant, catalogue));
     let verifiers = catalogue.rewards.iter().map(verifier);
-    kinds.chain(variants).chain(verifiers).flat_map(with_fields).collect()
+    kinds.chain(variants).chain(verifiers).flat_map(with_fields).chain(settings(catalogue)).collect()
+}
+
+/// The settings of a profile, of stages in a profile, and executors with theirs.
+fn settings(catalogue: &Catalogue) -> Vec<Page> {
+    let profile = &catalogue.profile;
+    let alone = |owner, settings: &[signature::Field]| -> Vec<Page> {
+        settings.iter().map(|setting| field_page(owner, &field(setting))).collect()
+    };
+    let executors = profile.executors.iter().map(|executor| {
+        let facts = vec![Entry::new("stands in", "profile.executor")];
+        Page { facts, ..variant_page(executor, catalogue) }
+    });
+    let executors = executors.flat_map(with_fields);
+    [alone("profile", &profile.fields), alone("profile.stages", &profile.stage)]
+        .concat()
+        .into_iter()
+        .chain(executors)
+        .collect()
+}
+
+/// The settings of a profile as the page of the word shows them.
+pub fn of_profiles(catalogue: &Catalogue) -> Vec<Field> {
+    catalogue.profile.fields.iter().map(field).collect()
 }
 
 /// Whether a page is of a kind, a variant or a verifier, and not of a field.

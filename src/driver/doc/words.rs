@@ -1,5 +1,6 @@
 //! Pages of the language's own words: items, keywords, builtins, types and units.
 
+use super::kinds;
 use crate::lang::signature::{Catalogue, Signature};
 use crate::lang::words::{Class, Word, words};
 use crate::report::page::{Entry, Page};
@@ -11,6 +12,8 @@ pub fn pages(catalogue: &Catalogue) -> Vec<Page> {
 
 fn page(word: Word, catalogue: &Catalogue) -> Page {
     let facts = if word.class == Class::Type { makers(word.name, catalogue) } else { Vec::new() };
+    let is_profile = word.class == Class::Item && word.name == "profile";
+    let fields = if is_profile { kinds::of_profiles(catalogue) } else { Vec::new() };
     Page {
         name: word.name.to_string(),
         class: word.class.name(),
@@ -18,6 +21,7 @@ fn page(word: Word, catalogue: &Catalogue) -> Page {
         doc: word.doc,
         code: Some(word.form).filter(|form| !form.is_empty() && form != word.name),
         facts,
+        fields,
         ..Page::default()
     }
 }

@@ -1,7 +1,7 @@
 //! A small catalogue with the names of the real one, so that the language is tested apart from the stages.
 
 use crate::base::kind::Kind;
-use crate::lang::signature::{Catalogue, Field, RewardSignature, Signature, Variant};
+use crate::lang::signature::{Catalogue, Field, ProfileSignature, RewardSignature, Signature, Variant};
 use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
 
@@ -174,6 +174,7 @@ pub(crate) fn catalogue() -> Catalogue {
             variant("jsd", vec![within(float("beta", 0.5), 0.0, 1.0)]),
             variant("soft", vec![of("buffer", Dimension::Tokens, 64.0)]),
         ],
+        profile: ProfileSignature::default(),
     }
 }
 

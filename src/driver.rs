@@ -12,6 +12,7 @@ mod leaks;
 mod lock;
 mod node;
 mod pin;
+mod root;
 mod save;
 mod scores;
 
@@ -20,6 +21,7 @@ pub use disk::{DiskFiles, DiskLoader};
 pub use fix::{Fixed, fix};
 pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
+pub use root::root;
 pub use save::{refuse_filled, save};
 pub use scores::scores;
 

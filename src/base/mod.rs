@@ -7,5 +7,6 @@ pub mod facts;
 pub mod fs;
 pub mod kind;
 pub mod memory;
+pub mod seal;
 pub mod seed;
 pub mod source;

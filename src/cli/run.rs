@@ -11,6 +11,7 @@ use crate::report::scores_table;
 /// Runs the file's targets. JSON is one event a line; else tables follow the work.
 pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
     let project = open(&args.program, global, output)?;
+    let _root = driver::root(&project, &args.program.file, &args.target);
     let plan = driver::plan(&project, &args.target)?;
     let options = RunOptions {
         jobs: usize::from(args.jobs),

@@ -117,16 +117,30 @@ fn realm_name(realm: &str) -> String {
 }
 
 fn is_left_over(name: &str) -> bool {
+    fate(name) != Fate::Alive
+}
+
+/// What became of the process that made an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Alive,
+    Dead,
+    /// It is of another machine or an earlier boot, or the name is none of ours.
+    Unknown,
+}
+
+/// What the name of an attempt's folder tells of its process.
+pub(super) fn fate(name: &str) -> Fate {
     let here = ProcessId::current();
     let parts: Vec<&str> = name.split('.').collect();
     let [realm, pid, started, _] = parts[..] else {
-        return true;
+        return Fate::Unknown;
     };
-    if realm != realm_name(&here.realm) {
-        return true;
-    }
     match (pid.parse(), started.parse()) {
-        (Ok(pid), Ok(started)) => ProcessId { realm: here.realm.clone(), pid, started }.is_dead(),
-        _ => true,
+        (Ok(pid), Ok(started)) if realm == realm_name(&here.realm) => {
+            let process = ProcessId { realm: here.realm.clone(), pid, started };
+            if process.is_dead() { Fate::Dead } else { Fate::Alive }
+        }
+        _ => Fate::Unknown,
     }
 }

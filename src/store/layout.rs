@@ -12,6 +12,10 @@
 //! │   └── blob.<n>                a blob being written
 //! ├── attempts/<key>/states/      training states `step-00000042/state.json`: they outlive a crash
 //! ├── leases/<key>                who works on the key; its mtime is the heartbeat
+//! ├── roots/pins/<key>            a result that gc must keep: who wants it, since when and why
+//! ├── roots/runs/<digest>         what a run wanted; its mtime is when that was last asked for
+//! ├── tombstones/<key>.json       what was taken away, when and why, with the record it had
+//! ├── gc.lock                     held together by those who publish, alone by gc
 //! └── runs/<run>.jsonl            event logs
 //! ```
 //! Names that begin with a dot are temporary and never read.
@@ -24,7 +28,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The content of the `format` file, raised when an older srlm could misread the store.
-pub const FORMAT: &str = "srlm store 1";
+pub const FORMAT: &str = "srlm store 2";
 
 /// The paths of a store.
 #[derive(Clone, Debug)]
@@ -55,6 +59,41 @@ impl Layout {
         self.root.join("records")
     }
 
+    /// The folder of all blobs.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    /// The folder of all ways from shallow keys.
+    pub fn leads(&self) -> PathBuf {
+        self.root.join("shallow")
+    }
+
+    /// The folder of all work in progress.
+    pub fn all_attempts(&self) -> PathBuf {
+        self.root.join("attempts")
+    }
+
+    /// The folder of all training states.
+    pub fn all_states(&self) -> PathBuf {
+        self.root.join("states")
+    }
+
+    /// The folder of all results that came second.
+    pub fn all_alternates(&self) -> PathBuf {
+        self.root.join("alternates")
+    }
+
+    /// The folder of all leases.
+    pub fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    /// The folder of all event logs.
+    pub fn run_logs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     /// The record of a deep key.
     pub fn record(&self, key: &Digest) -> PathBuf {
         self.records().join(format!("{key}.json"))
@@ -80,6 +119,36 @@ impl Layout {
         self.root.join("leases").join(key.to_string())
     }
 
+    /// The folder of all pins.
+    pub fn pins(&self) -> PathBuf {
+        self.root.join("roots").join("pins")
+    }
+
+    /// The pin on a key.
+    pub fn pin(&self, key: &Digest) -> PathBuf {
+        self.pins().join(key.to_string())
+    }
+
+    /// The folder of what runs wanted.
+    pub fn run_roots(&self) -> PathBuf {
+        self.root.join("roots").join("runs")
+    }
+
+    /// The folder of all tombstones.
+    pub fn tombstones(&self) -> PathBuf {
+        self.root.join("tombstones")
+    }
+
+    /// What tells that the result under a key was taken away.
+    pub fn tombstone(&self, key: &Digest) -> PathBuf {
+        self.tombstones().join(format!("{key}.json"))
+    }
+
+    /// The file whose lock keeps gc and those who publish apart.
+    pub(super) fn gc_lock(&self) -> PathBuf {
+        self.root.join("gc.lock")
+    }
+
     /// The event log of a run.
     pub fn run_log(&self, run: &str) -> PathBuf {
         self.root.join("runs").join(format!("{run}.jsonl"))
@@ -87,6 +156,11 @@ impl Layout {
 
     fn format(&self) -> PathBuf {
         self.root.join("format")
+    }
+
+    /// Whether anything was ever written here.
+    pub(super) fn is_made(&self) -> bool {
+        self.format().is_file()
     }
 
     pub(super) fn check_format(&self) -> Result<(), StoreError> {

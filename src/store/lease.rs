@@ -167,6 +167,15 @@ pub(super) fn take_away_stale(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Whether somebody holds a lease; `now` by the file system's clock. One that cannot be read counts as held.
+pub(super) fn is_held(path: &Path, now: SystemTime) -> bool {
+    match Found::read(path) {
+        Ok(Some(found)) => !found.is_of_the_dead() && !found.is_silent(now),
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}
+
 /// A lease file as it was seen.
 struct Found {
     bytes: Vec<u8>,
@@ -185,12 +194,16 @@ impl Found {
     }
 
     fn is_stale(&self, path: &Path) -> Result<bool, StoreError> {
-        if self.claim.as_ref().is_some_and(|claim| claim.owner.is_dead()) {
-            return Ok(true);
-        }
+        Ok(self.is_of_the_dead() || self.is_silent(file_system_time(path)?))
+    }
+
+    fn is_of_the_dead(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.owner.is_dead())
+    }
+
+    fn is_silent(&self, now: SystemTime) -> bool {
         // A heartbeat far in the future means that the clock was set back since: no owner has beaten by it.
-        let silent = file_system_time(path)?.duration_since(self.modified).unwrap_or_else(|ahead| ahead.duration());
-        Ok(silent > STALE_AFTER)
+        now.duration_since(self.modified).unwrap_or_else(|ahead| ahead.duration()) > STALE_AFTER
     }
 
     fn holder(&self, now: u64) -> Holder {

@@ -4,6 +4,7 @@ use super::Store;
 use super::artifact::read_tree;
 use super::error::StoreError;
 use super::record::Record;
+use super::tombstone::{Remover, Tombstone};
 use crate::base::digest::Digest;
 use std::fmt;
 use std::fs::{self, File};
@@ -34,6 +35,15 @@ impl Lookup {
 pub enum MissReason {
     /// Nothing was ever recorded under this key.
     NoRecord,
+    /// There was a result, and it was taken away.
+    Evicted {
+        /// By what.
+        by: Remover,
+        /// When: RFC 3339, UTC.
+        when: String,
+        /// Why, as half a sentence.
+        why: String,
+    },
     /// The record cannot be read.
     CorruptRecord {
         /// What is wrong with it.
@@ -57,6 +67,9 @@ impl fmt::Display for MissReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MissReason::NoRecord => write!(f, "no record"),
+            MissReason::Evicted { by, when, why } => {
+                write!(f, "{by} on {}: {why}", when.split('T').next().unwrap_or(when))
+            }
             MissReason::CorruptRecord { why } => write!(f, "its record is damaged: {why}"),
             MissReason::BlobMissing { path } => {
                 write!(f, "a blob of its result is missing: {}", path.display())
@@ -96,7 +109,7 @@ impl Store {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Lookup::Missing(MissReason::NoRecord));
+                return Ok(Lookup::Missing(self.why_no_record(key)));
             }
             Err(error) => return Err(StoreError::io("read a record", &path)(error)),
         };
@@ -109,6 +122,12 @@ impl Store {
         Ok(missing.map_or_else(|| Lookup::Found(Box::new(record)), Lookup::Missing))
     }
 
+    /// Why a key has no record: none was ever made, or it was taken away.
+    fn why_no_record(&self, key: &Digest) -> MissReason {
+        let evicted = |Tombstone { by, when, why, .. }| MissReason::Evicted { by, when, why };
+        self.tombstone(key).map_or(MissReason::NoRecord, evicted)
+    }
+
     /// The result of the first record with that shallow key, if all of it is there.
     ///
     /// # Errors
@@ -116,7 +135,7 @@ impl Store {
     pub fn lookup_shallow(&self, shallow: &Digest) -> Result<Lookup, StoreError> {
         let path = self.layout.shallow(shallow);
         let key = match fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().parse::<Digest>().ok(),
+            Ok(bytes) => read_lead(&bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(StoreError::io("read an alias", &path)(error)),
         };
@@ -169,7 +188,7 @@ impl Store {
     }
 
     /// What is wrong with an artifact, by the sizes of its blobs; their bytes are for `verify` to read.
-    fn what_is_missing(&self, digest: &Digest) -> Result<Option<MissReason>, StoreError> {
+    pub(super) fn what_is_missing(&self, digest: &Digest) -> Result<Option<MissReason>, StoreError> {
         let path = self.layout.blob(digest);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -187,7 +206,17 @@ impl Store {
     }
 }
 
-fn digest_of(path: &Path) -> Result<Digest, StoreError> {
+/// The way from a shallow key to a record: the record's key, and a digest of both by which `verify` knows it.
+pub(super) fn lead(shallow: &Digest, key: &Digest) -> String {
+    format!("{key} {}\n", Digest::of_bytes(format!("{shallow} {key}").as_bytes()).short())
+}
+
+/// The key that a way leads to.
+pub(super) fn read_lead(bytes: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(bytes).ok()?.split(' ').next()?.parse().ok()
+}
+
+pub(super) fn digest_of(path: &Path) -> Result<Digest, StoreError> {
     let mut hasher = blake3::Hasher::new();
     let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
     read.map_err(StoreError::io("read a blob", path))?;

@@ -3,7 +3,9 @@
 pub mod artifact;
 pub mod attempt;
 mod blob;
+pub mod care;
 mod error;
+mod guard;
 pub mod layout;
 pub mod lease;
 mod lookup;
@@ -11,8 +13,10 @@ mod moment;
 mod process;
 mod publish;
 pub mod record;
+mod roots;
 #[cfg(test)]
 mod tests;
+mod tombstone;
 
 pub use artifact::Artifact;
 pub use attempt::Attempt;
@@ -23,6 +27,8 @@ pub use lookup::{Listing, Lookup, MissReason, Skipped};
 pub use moment::rfc3339;
 pub use process::host_name;
 pub use record::{Made, Record, RecordDraft};
+pub use roots::{Pin, RunRoot, RunRootGuard};
+pub use tombstone::{Remover, Tombstone};
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use super::Store;
 use super::error::StoreError;
 use super::lease::take_away_stale;
-use super::lookup::Lookup;
+use super::lookup::{Lookup, lead};
 use super::record::{Record, RecordDraft};
 use crate::base::digest::Digest;
 use crate::base::fs::{create_exclusive, write_atomic};
@@ -22,6 +22,7 @@ impl Store {
     /// refuses. Then there is no record.
     pub fn publish(&self, draft: RecordDraft, outputs: &BTreeMap<String, PathBuf>) -> Result<Record, StoreError> {
         let key = draft.key;
+        let _guard = self.publishing()?;
         let staging = self.staging(&key)?;
         let stored = self.store_outputs(&staging, outputs);
         // A leftover is removed by the next attempt at this key.
@@ -34,8 +35,15 @@ impl Store {
     /// Records that a new deep key has the result of `of`, which has the same shallow key.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the record cannot be written.
+    /// [`StoreError::Io`] where the record cannot be written; [`StoreError::Artifact`] where gc took the result away since
+    /// it was found.
     pub fn alias(&self, of: &Record, draft: RecordDraft) -> Result<Record, StoreError> {
+        let _guard = self.publishing()?;
+        for digest in of.outputs.values() {
+            if let Some(missing) = self.what_is_missing(digest)? {
+                return Err(StoreError::Artifact { digest: *digest, why: missing.to_string() });
+            }
+        }
         self.commit(Record {
             key: draft.key,
             name: draft.name,
@@ -78,6 +86,7 @@ impl Store {
         self.layout.prepare_parent(&path)?;
         let text = record.to_text().map_err(|error| StoreError::io("write a record", &path)(error.into()))?;
         if create_exclusive(&path, text.as_bytes()).map_err(StoreError::placed("write a record", &path))? {
+            self.unbury(&record.key);
             return Ok(record);
         }
         if let Lookup::Found(existing) = self.lookup(&record.key)? {
@@ -91,7 +100,7 @@ impl Store {
     fn lead_from_shallow(&self, record: &Record) -> Result<(), StoreError> {
         let path = self.layout.shallow(&record.shallow);
         self.layout.prepare_parent(&path)?;
-        let line = format!("{}\n", record.key);
+        let line = lead(&record.shallow, &record.key);
         let failed = || StoreError::placed("write an alias", &path);
         if create_exclusive(&path, line.as_bytes()).map_err(failed())? {
             return Ok(());

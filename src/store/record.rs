@@ -3,6 +3,7 @@
 use super::moment::rfc3339;
 use super::process::host_name;
 use crate::base::digest::Digest;
+use crate::base::seal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -127,25 +128,15 @@ impl RecordDraft {
     }
 }
 
-const SEAL: &str = ",\n  \"seal\": \"";
-const END: &str = "\"\n}\n";
-
 impl Record {
     /// The file's text: JSON whose last field is the digest of everything before it.
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
-        let json = serde_json::to_string_pretty(self)?;
-        let body = json.strip_suffix("\n}").unwrap_or(&json);
-        Ok(format!("{body}{SEAL}{}{END}", Digest::of_bytes(body.as_bytes())))
+        seal::sealed(self)
     }
 
     /// Reads a file's text; says what is wrong with one that was not written by [`Record::to_text`] for `key`.
     pub(super) fn from_text(key: &Digest, text: &str) -> Result<Record, String> {
-        let (body, tail) = text.rsplit_once(SEAL).ok_or("it has no seal: it was cut short, or is no record")?;
-        let seal = tail.strip_suffix(END).ok_or("it does not end after its seal")?;
-        if seal != Digest::of_bytes(body.as_bytes()).to_string() {
-            return Err("its text was changed after it was written".to_string());
-        }
-        let record: Record = serde_json::from_str(&format!("{body}\n}}")).map_err(|error| error.to_string())?;
+        let record: Record = seal::unsealed(text)?;
         if record.key == *key { Ok(record) } else { Err(format!("it is the record of {}", record.key)) }
     }
 }

@@ -233,7 +233,7 @@ fn what_a_crash_leaves_is_harmless() {
     };
     left(layout.attempts(&key).join("0000000000.1.1.0").join("out/config.json"), "half");
     left(layout.attempts(&key).join("0000000000.1.1.0").join("blob.3"), "half");
-    left(layout.shallow(&shallow), &format!("{key}\n"));
+    left(layout.shallow(&shallow), &lookup::lead(&shallow, &key));
     left(layout.records().join(format!(".{key}.json.1.0.tmp")), "half");
     left(layout.blob(&digest("aaaa")), "aa");
     assert_eq!(missed(&store, "warm"), MissReason::NoRecord);
@@ -466,4 +466,48 @@ fn a_disk_that_cannot_be_written_is_an_error_with_its_path() {
     let store = Store::open(file.join("store"));
     let error = store.and_then(|store| store.attempt(&digest("warm")).map(drop)).expect_err("a file is no folder");
     assert!(error.to_string().contains("file/store"), "{error}");
+}
+
+#[test]
+fn a_result_that_was_taken_away_says_so_until_it_is_made_again() {
+    let Fixture { store, .. } = fixture();
+    let record = publish(&store, "warm");
+    let tombstone = Tombstone::new(record.key, Remover::Gc, "no root needs it", Some(record.clone()));
+    store.bury(&tombstone).expect("writable");
+    assert!(lookup(&store, "warm").found().is_some(), "a crash before the record goes leaves a result");
+    fs::remove_file(store.layout().record(&record.key)).expect("it was there");
+    let reason = missed(&store, "warm");
+    let day = tombstone.when.split('T').next().expect("a date");
+    assert_eq!(reason.to_string(), format!("evicted by gc on {day}: no root needs it"));
+    assert_eq!(store.tombstone(&record.key).expect("it is there").record, Some(record.clone()));
+    publish(&store, "warm");
+    assert!(!store.layout().tombstone(&record.key).exists());
+    fs::write(store.layout().tombstone(&digest("cold")), "garbage").expect("writable");
+    assert_eq!(missed(&store, "cold"), MissReason::NoRecord);
+}
+
+#[test]
+fn a_run_that_wants_the_same_again_renews_its_root() {
+    let Fixture { store, .. } = fixture();
+    let root = |name: &str| store.root_run("a.srlm", vec![digest(name)], vec![digest(name)], Vec::new());
+    let (warm, cold) = (root("warm").expect("writable"), root("cold").expect("writable"));
+    let files = store.run_root_files().expect("readable");
+    assert_eq!(files.len(), 2);
+    let (_, oldest) = &files[0];
+    File::options().write(true).open(oldest).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).expect("aged");
+    let again = root("warm").and_then(|_| root("cold")).expect("writable");
+    assert!(store.run_root_files().expect("readable").iter().all(|(used, _)| *used > SystemTime::UNIX_EPOCH));
+    assert!(files.iter().all(|(_, path)| roots::is_in_use(path)));
+    drop((warm, cold, again));
+    assert!(!files.iter().any(|(_, path)| roots::is_in_use(path)));
+}
+
+#[test]
+fn a_pin_says_who_and_why_and_goes_when_it_is_taken_away() {
+    let Fixture { store, .. } = fixture();
+    let pin = store.pin(&digest("warm"), "ann@box".into(), Some("the paper's table 2".into())).expect("writable");
+    assert_eq!(store.pins().expect("readable"), [pin]);
+    assert!(store.unpin(&digest("warm")).expect("writable"));
+    assert!(!store.unpin(&digest("warm")).expect("writable"));
+    assert!(store.pins().expect("readable").is_empty());
 }

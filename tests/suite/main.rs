@@ -3,18 +3,22 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bad_input;
+mod compiled;
 mod doc;
 mod docs;
 mod editors;
 mod floors;
 mod fmt;
+mod golden_keys;
 mod graph;
 mod hard_files;
 mod inputs;
 mod journey;
 mod lsp;
 mod messages;
+mod metamorphic_keys;
 mod program;
+mod sampled_fields;
 mod spec;
 mod spec_coverage;
 mod spec_notes;

@@ -135,6 +135,35 @@ pub enum Event {
         /// The step of its newest saved state.
         saved_at: Option<u64>,
     },
+    /// Something about the remote cache: the run goes on without its help.
+    RemoteWarning {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Results are on their way from or to the remote cache, and the run waits for them.
+    RemoteProgress {
+        /// Which way.
+        doing: Transfer,
+        /// Results that are through.
+        done: usize,
+        /// Results in all.
+        total: usize,
+        /// Bytes so far.
+        bytes: u64,
+    },
+    /// What went from and to the remote cache in this run; told where anything did.
+    RemoteFinished {
+        /// Results that came.
+        fetched: usize,
+        /// Their bytes.
+        fetched_bytes: u64,
+        /// Results that went.
+        uploaded: usize,
+        /// Their bytes.
+        uploaded_bytes: u64,
+        /// Results that are still to go: the next run or `srlm store push` tries again.
+        left: usize,
+    },
     /// Nothing is left to do.
     RunFinished {
         /// The run's id.
@@ -152,6 +181,16 @@ pub enum Event {
         /// Wall time.
         seconds: f64,
     },
+}
+
+/// Which way results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transfer {
+    /// From the remote cache.
+    Fetching,
+    /// To it.
+    Uploading,
 }
 
 /// Takes events as they happen.

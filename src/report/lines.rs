@@ -107,7 +107,10 @@ mod tests {
           lower learning_rate
         exam           cannot run: it needs reason, which failed
         mimic          stopped after step 7; the same command continues from there
+        warning: the remote cache s3://bucket cannot be reached: no route
+        uploading to the remote cache: 1 of 2 results, 3.0 MiB so far
         stopped after 83.0 s: 1 run, 1 cached, 1 failed, 1 could not run
+        remote cache: 12 results fetched (1.2 GiB), 1 result uploaded (900 B), 2 results still to be uploaded: the next run or `srlm store push` tries again
         ");
     }
 }

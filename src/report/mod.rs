@@ -17,7 +17,7 @@ pub mod terminal;
 #[cfg(test)]
 mod tests {
     use crate::base::digest::Digest;
-    use crate::base::event::{Event, StageEvent, StageRef};
+    use crate::base::event::{Event, StageEvent, StageRef, Transfer};
     use std::collections::BTreeMap;
 
     fn stage(name: &str, kind: &str) -> StageRef {
@@ -62,6 +62,8 @@ mod tests {
             },
             Event::StageBlocked { stage: stage("exam", "evaluate"), by: stage("reason", "grpo") },
             Event::StageInterrupted { stage: stage("mimic", "distill"), saved_at: Some(7) },
+            Event::RemoteWarning { message: "the remote cache s3://bucket cannot be reached: no route".into() },
+            Event::RemoteProgress { doing: Transfer::Uploading, done: 1, total: 2, bytes: 3 << 20 },
             Event::RunFinished {
                 run: "r1".into(),
                 finished: 1,
@@ -71,6 +73,7 @@ mod tests {
                 interrupted: true,
                 seconds: 83.0,
             },
+            Event::RemoteFinished { fetched: 12, fetched_bytes: 5 << 28, uploaded: 1, uploaded_bytes: 900, left: 2 },
         ]
     }
 }

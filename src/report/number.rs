@@ -39,6 +39,23 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// An amount of data: `512 B`, `3.4 KiB`, `1.2 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while size >= 1023.95
+        && let Some(next) = units.next()
+    {
+        (size, unit) = (size / 1024.0, Some(next));
+    }
+    format!("{size:.1} {}", unit.unwrap_or(&"KiB"))
+}
+
 /// Any metric: whole numbers as counts, the rest with about four digits that matter.
 pub fn metric(value: f64) -> String {
     match value.abs() {
@@ -72,6 +89,10 @@ mod tests {
             ["0.42 s", "12.3 s", "4m05s", "2h03m"]
         );
         assert_eq!([count(7), count(1234), count(1234567)], ["7", "1,234", "1,234,567"]);
+        assert_eq!(
+            [bytes(512), bytes(3482), bytes(5 << 28), bytes((1 << 20) - 1)],
+            ["512 B", "3.4 KiB", "1.2 GiB", "1.0 MiB"]
+        );
         assert_eq!([metric(60.0), metric(0.5123), metric(1e-5), metric(0.01234)], ["60", "0.512", "1.00e-5", "0.0123"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Each event as a line a person can read.
 
-use super::number::{count, metric, percent, seconds};
+use super::number::{bytes, count, metric, percent, seconds};
 use super::pace::Pace;
-use crate::base::event::{Event, StageEvent, StageRef};
+use crate::base::event::{Event, StageEvent, StageRef, Transfer};
 use std::collections::BTreeMap;
 
 /// The line an event deserves; `None` for those that only a bar or a log shows.
@@ -27,6 +27,14 @@ pub fn line(event: &Event) -> Option<String> {
             of(stage, &format!("stopped after step {step}; the same command continues from there"))
         }
         Event::StageInterrupted { stage, saved_at: None } => of(stage, "stopped before a first state was saved"),
+        Event::RemoteWarning { message } => format!("warning: {message}"),
+        Event::RemoteProgress { doing, done, total, bytes: moved } => {
+            let doing = if *doing == Transfer::Fetching { "fetching from" } else { "uploading to" };
+            format!("{doing} the remote cache: {done} of {}, {} so far", results(*total), bytes(*moved))
+        }
+        Event::RemoteFinished { fetched, fetched_bytes, uploaded, uploaded_bytes, left } => {
+            transferred([(*fetched, *fetched_bytes), (*uploaded, *uploaded_bytes)], *left)
+        }
         Event::RunFinished { finished: 0, failed: 0, interrupted: false, .. } => return None,
         Event::RunFinished { finished, cached, failed, blocked, interrupted, seconds: took, .. } => {
             let how = if *interrupted { "stopped after" } else { "finished in" };
@@ -73,6 +81,22 @@ fn finished_line(how: &str, [finished, cached, failed, blocked]: [usize; 4], too
     parts.extend((failed > 0).then(|| format!("{failed} failed")));
     parts.extend((blocked > 0).then(|| format!("{blocked} could not run")));
     format!("{how} {}: {}", seconds(took), parts.join(", "))
+}
+
+fn results(number: usize) -> String {
+    if number == 1 { "1 result".to_string() } else { format!("{number} results") }
+}
+
+fn transferred([fetched, uploaded]: [(usize, u64); 2], left: usize) -> String {
+    let part = |(number, size): (usize, u64), how: &str| {
+        (number > 0).then(|| format!("{} {how} ({})", results(number), bytes(size)))
+    };
+    let mut parts = Vec::from_iter(part(fetched, "fetched").into_iter().chain(part(uploaded, "uploaded")));
+    parts.extend(
+        (left > 0)
+            .then(|| format!("{} still to be uploaded: the next run or `srlm store push` tries again", results(left))),
+    );
+    format!("remote cache: {}", parts.join(", "))
 }
 
 fn said_line(stage: &StageRef, said: &StageEvent) -> Option<String> {

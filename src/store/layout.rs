@@ -16,6 +16,8 @@
 //! ├── roots/runs/<digest>         what a run wanted; its mtime is when that was last asked for
 //! ├── tombstones/<key>.json       what was taken away, when and why, with the record it had
 //! ├── gc.lock                     held together by those who publish, alone by gc
+//! ├── remote/queue/<remote>/<key> results that are to go to a remote cache
+//! ├── remote/known/<key>.json     records of results that are in a remote cache only
 //! └── runs/<run>.jsonl            event logs
 //! ```
 //! Names that begin with a dot are temporary and never read.
@@ -152,6 +154,11 @@ impl Layout {
     /// The event log of a run.
     pub fn run_log(&self, run: &str) -> PathBuf {
         self.root.join("runs").join(format!("{run}.jsonl"))
+    }
+
+    /// What is known about a remote cache. Losing it costs a table its costs, and uploads that had not arrived.
+    pub fn remote(&self) -> PathBuf {
+        self.root.join("remote")
     }
 
     fn format(&self) -> PathBuf {

@@ -61,6 +61,11 @@ pub enum MissReason {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no result here, and the remote cache was of no help.
+    Remote {
+        /// What is wrong with it: reads on after "the remote cache".
+        why: String,
+    },
 }
 
 impl fmt::Display for MissReason {
@@ -77,6 +82,7 @@ impl fmt::Display for MissReason {
             MissReason::BlobCorrupt { path, why } => {
                 write!(f, "a blob of its result is damaged: {}: {why}", path.display())
             }
+            MissReason::Remote { why } => write!(f, "the remote cache {why}"),
         }
     }
 }

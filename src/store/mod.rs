@@ -13,6 +13,7 @@ mod moment;
 mod process;
 mod publish;
 pub mod record;
+pub mod remote;
 mod roots;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use lookup::{Listing, Lookup, MissReason, Skipped};
 pub use moment::rfc3339;
 pub use process::host_name;
 pub use record::{Made, Record, RecordDraft};
+pub use remote::Remote;
 pub use roots::{Pin, RunRoot, RunRootGuard};
 pub use tombstone::{Remover, Tombstone};
 

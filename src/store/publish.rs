@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Writes the record unless a whole result is there; one that cannot be used gives way.
-    fn commit(&self, record: Record) -> Result<Record, StoreError> {
+    pub(super) fn commit(&self, record: Record) -> Result<Record, StoreError> {
         self.lead_from_shallow(&record)?;
         let path = self.layout.record(&record.key);
         self.layout.prepare_parent(&path)?;

@@ -10,3 +10,4 @@ pub mod memory;
 pub mod seal;
 pub mod seed;
 pub mod source;
+pub mod tree;

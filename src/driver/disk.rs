@@ -3,10 +3,10 @@
 use crate::base::digest::Digest;
 use crate::base::fs::at;
 use crate::base::source::Loader;
+use crate::base::tree;
 use crate::lang::MAX_FILE_BYTES;
 use crate::lang::nearest::nearest;
 use crate::plan::Files;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -110,27 +110,9 @@ fn digest_file(path: &Path) -> io::Result<Digest> {
 }
 
 fn digest_folder(folder: &Path) -> io::Result<Digest> {
-    let mut files = BTreeMap::new();
-    let mut open = vec![(folder.to_path_buf(), Vec::new())];
-    while let Some((inner, mut above)) = open.pop() {
-        // A link to a folder it lies in would lead round for ever.
-        let real = inner.canonicalize().map_err(|error| at(&inner, error))?;
-        if above.contains(&real) {
-            return Err(at(&inner, io::Error::other("this link leads back to a folder that it lies in")));
-        }
-        above.push(real);
-        for entry in fs::read_dir(&inner).map_err(|error| at(&inner, error))? {
-            let path = entry.map_err(|error| at(&inner, error))?.path();
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            match path.file_name() {
-                Some(last) if last.to_string_lossy().starts_with('.') => {}
-                _ if path.is_dir() => open.push((path, above.clone())),
-                _ => drop(files.insert(name, digest_file(&path)?.to_string())),
-            }
-        }
-    }
-    let list = files.into_iter().map(|(name, digest)| serde_json::json!([name, digest])).collect();
-    Ok(Digest::of("srlm folder v1", &serde_json::Value::Array(list)))
+    let files = tree::files(folder)?;
+    let digests = files.into_iter().map(|(name, path)| Ok((name, digest_file(&path)?)));
+    Ok(tree::digest(&digests.collect::<io::Result<_>>()?))
 }
 
 /// The path from the root, without `.` and `..`; links are not followed.

@@ -23,8 +23,12 @@ pub struct Job {
     pub inputs: BTreeMap<String, Files>,
     /// Paths named in the arguments, as written, to where they are on this machine.
     pub paths: BTreeMap<String, PathBuf>,
+    /// The digests of what they hold, as the plan saw them.
+    pub contents: BTreeMap<String, Digest>,
     /// The empty folder to fill.
     pub out: PathBuf,
+    /// A name for a folder of the stage's own.
+    pub work: PathBuf,
     /// The folder for training states.
     pub states: PathBuf,
     /// Where the worker's standard error goes.
@@ -40,7 +44,10 @@ impl Job {
             args: self.args.clone(),
             inputs: self.inputs.clone(),
             paths: self.paths.clone(),
+            contents: self.contents.clone(),
             out: self.out.clone(),
+            work: self.work.clone(),
+            log: self.log.clone(),
             states: self.states.clone(),
             checkpoint_seconds: self.checkpoint_seconds,
             events,
@@ -92,7 +99,9 @@ pub(crate) mod tests {
             args: serde_json::json!({"learning_rate": 1e-5, "budget": {"steps": 60}}),
             inputs: BTreeMap::from([("model".into(), Files::from([("config.json".into(), PathBuf::from("/x"))]))]),
             paths: BTreeMap::new(),
+            contents: BTreeMap::new(),
             out: folder.join("out"),
+            work: folder.join("work"),
             states: folder.join("states"),
             log: folder.join("log"),
             checkpoint_seconds: 60.0,

@@ -66,7 +66,7 @@ impl LocalExecutor {
     fn spawn(&self, job: &Job) -> std::io::Result<Child> {
         let mut command = Command::new(&self.command.program);
         command.args(&self.command.args).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&job.log)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&job.log)?);
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
             command.env("RAYON_NUM_THREADS", self.command.threads.to_string());
         }
@@ -159,6 +159,11 @@ impl Worker {
         };
         Ended { result, peak_memory }
     }
+}
+
+/// Opened to append to: programs that a stage starts write to the log, too.
+fn log(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).append(true).open(path)
 }
 
 /// Lines that are no message (a library that prints) are dropped.

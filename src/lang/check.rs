@@ -9,6 +9,7 @@ use super::units;
 use super::value::Value;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
+use std::path::{Component, Path};
 use std::rc::Rc;
 
 /// The value as one of type `wanted`, where it fits. Whole numbers become real ones, and texts become paths as seen
@@ -22,11 +23,15 @@ pub(super) fn coerce(value: &Datum, wanted: &Type, dir: &str) -> Option<Datum> {
         (_, Type::OneOf(options)) => one_of(value, options, dir),
         (Datum::Plain(Value::Int(whole)), Type::Float) => Some(Datum::float(*whole as f64)),
         (Datum::Plain(Value::String(text)), Type::Path) => Some(path(text, dir)),
+        (Datum::Plain(Value::String(text)), Type::Code) => Some(code(normalised(&join(dir, text)), dir)),
+        (Datum::Plain(Value::Path(path)), Type::Code) => Some(code(path.clone(), dir)),
         (Datum::Plain(Value::String(text)), Type::Strings(texts)) => texts.contains(text).then(|| value.clone()),
         (Datum::List(items), Type::List(item)) => {
             Some(Datum::list(items.iter().map(|value| coerce(value, item, dir)).collect::<Option<_>>()?))
         }
         (Datum::Record(fields), Type::Suite) => is_suite(fields).then(|| value.clone()),
+        // One that was made before, in a call that is changed by `with`.
+        (Datum::Record(fields), Type::Code) => fields.iter().any(|(name, _)| name == "file").then(|| value.clone()),
         (Datum::Record(fields), Type::Record(wanted)) => record(fields, wanted, dir),
         (Datum::Record(fields), Type::Map(item)) => map(fields, item, dir),
         (Datum::Module(_) | Datum::Std, _) => None,
@@ -42,6 +47,23 @@ fn one_of(value: &Datum, options: &[Type], dir: &str) -> Option<Datum> {
 
 fn path(text: &str, dir: &str) -> Datum {
     Datum::Plain(Value::Path(normalised(&join(dir, text))))
+}
+
+/// A file of a user's program with the name under which the program finds it: the path from the folder of the pipeline
+/// file, or the last name of a path that leads out of that folder.
+fn code(path: String, dir: &str) -> Datum {
+    // The folder of the pipeline file itself.
+    let path = if path.is_empty() { ".".to_string() } else { path };
+    let inside = Path::new(&path).strip_prefix(normalised(dir)).unwrap_or(Path::new(&path));
+    let name = match inside.components().next() {
+        None | Some(Component::CurDir) => ".".to_string(),
+        Some(Component::Normal(_)) => inside.to_string_lossy().into_owned(),
+        Some(_) => path.rsplit('/').next().unwrap_or(&path).to_string(),
+    };
+    Datum::record(vec![
+        ("file".to_string(), Datum::Plain(Value::Path(path))),
+        ("name".to_string(), Datum::string(name)),
+    ])
 }
 
 fn is_suite(fields: &Fields) -> bool {

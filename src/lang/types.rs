@@ -73,6 +73,9 @@ pub enum Type {
     String,
     /// A file or folder whose content is an input.
     Path,
+    /// A file or folder of a user's program: its content is an input, and so is the name under which the program finds
+    /// it. A record of `name` and `file`, made of the path that is written.
+    Code,
     /// A number with a unit.
     Quantity(Dimension),
     /// `none` alone.
@@ -197,7 +200,7 @@ impl Type {
             (_, OneOf(options)) => options.iter().any(|option| self.fits(option)),
             (Strings(_), String) => true,
             (Strings(given), Strings(wanted)) => given.iter().all(|text| wanted.contains(text)),
-            (String, Path) => true,
+            (String, Path) | (String | Path, Code) => true,
             (List(item), List(wanted)) | (Map(item), Map(wanted)) => item.fits(wanted),
             (Record(given), Map(wanted)) => given.iter().all(|(_, ty)| ty.fits(wanted)),
             (Record(given), Record(wanted)) => {
@@ -273,6 +276,8 @@ impl fmt::Display for Type {
                 let fields: Vec<_> = fields.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
                 write!(f, "{{ {} }}", fields.join(", "))
             }
+            // What is written there is a path.
+            Type::Code => f.write_str("Path"),
             named => write!(f, "{named:?}"),
         }
     }

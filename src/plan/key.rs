@@ -5,6 +5,7 @@
 //! | the stage kind and its semantic version | another computation; the version rises whenever numbers move |
 //! | every field of the call, defaults filled in, in base units | it is what the stage is told |
 //! | the content of every file that a field names | a changed file is another input |
+//! | the names of an `exec`'s code | the program finds it by them |
 //! | commit and file digests of a source on the Hub, as the lock holds them | a branch can move |
 //! | the inputs by role: deep keys, or artifact digests in the shallow key | two inputs that swap roles are another computation |
 //! | the versions of the rewards used | they score differently |

@@ -263,6 +263,25 @@ impl Argument for InputPath {
     }
 }
 
+/// A file or folder of a user's program: what it is called decides what the program does, as its content does.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct CodePath {
+    /// Where it is.
+    pub file: InputPath,
+    /// Where the program finds it.
+    pub name: String,
+}
+
+impl Argument for CodePath {
+    fn ty() -> Type {
+        Type::Code
+    }
+    fn to_value(&self) -> Value {
+        let name = Value::String(self.name.clone());
+        Value::Record(vec![("file".to_string(), self.file.to_value()), ("name".to_string(), name)])
+    }
+}
+
 impl<T: Argument> Argument for BTreeMap<String, T> {
     fn ty() -> Type {
         T::record_ty()

@@ -1,5 +1,6 @@
 //! What a running stage is given, and how it can end.
 
+use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,8 +21,14 @@ pub struct StageContext<'a> {
     pub inputs: BTreeMap<String, Files>,
     /// Paths named in the arguments, as written, to where they are on this machine.
     pub paths: BTreeMap<String, PathBuf>,
+    /// The digests of what they hold, for which the stage's key stands.
+    pub contents: BTreeMap<String, Digest>,
     /// An empty folder: what is in it when the stage ends is its output.
     pub out: PathBuf,
+    /// A name for a folder that the stage may make for itself: it goes with the attempt.
+    pub work: PathBuf,
+    /// Where programs that the stage starts leave what they say.
+    pub log: PathBuf,
     /// A folder for training states; it outlives a crash and is empty at the first attempt.
     pub states: PathBuf,
     /// Seconds between two saved states.

@@ -34,6 +34,7 @@ impl Attempt {
     pub fn give_up(self) {
         if fs::metadata(self.log()).is_ok_and(|log| log.len() > 0) {
             let _ = fs::remove_dir_all(&self.out);
+            let _ = fs::remove_dir_all(self.work());
         } else {
             self.discard();
         }
@@ -42,6 +43,11 @@ impl Attempt {
     /// Where the worker's standard error goes.
     pub fn log(&self) -> PathBuf {
         self.dir.join("log")
+    }
+
+    /// A folder that the worker may make for what does not become the output.
+    pub fn work(&self) -> PathBuf {
+        self.dir.join("work")
     }
 
     /// Removes the folder of the key's attempts where no other attempt and no training state is in it.

@@ -7,6 +7,7 @@ mod compiled;
 mod doc;
 mod docs;
 mod editors;
+mod exec_stage;
 mod floors;
 mod fmt;
 mod golden_keys;

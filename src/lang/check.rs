@@ -54,11 +54,11 @@ fn path(text: &str, dir: &str) -> Datum {
 fn code(path: String, dir: &str) -> Datum {
     // The folder of the pipeline file itself.
     let path = if path.is_empty() { ".".to_string() } else { path };
-    let inside = Path::new(&path).strip_prefix(normalised(dir)).unwrap_or(Path::new(&path));
-    let name = match inside.components().next() {
-        None | Some(Component::CurDir) => ".".to_string(),
-        Some(Component::Normal(_)) => inside.to_string_lossy().into_owned(),
-        Some(_) => path.rsplit('/').next().unwrap_or(&path).to_string(),
+    let inside = Path::new(&path).strip_prefix(normalised(dir)).ok();
+    let name = match inside.map(|inside| (inside, inside.components().next())) {
+        Some((_, None | Some(Component::CurDir))) => ".".to_string(),
+        Some((inside, Some(Component::Normal(_)))) => inside.to_string_lossy().into_owned(),
+        _ => path.rsplit('/').next().unwrap_or(&path).to_string(),
     };
     Datum::record(vec![
         ("file".to_string(), Datum::Plain(Value::Path(path))),

@@ -188,6 +188,7 @@ pipeline data = q.train |> take(40, order: "shuffled")
   |> mix(arith_problems { split: "train", items: 20, levels: [2] }, weights: [2, 1], order: "interleaved")
   |> split("train", share: 80%) |> dedup(by: "prompt") |> decontaminate(against: [q.test], ngram: 12)
   |> map_format(prompt: "{{ prompt }} Be brief.", answer: "{{ answer }}")
+  |> exec { cmd: ["cp", "input/data.jsonl", "out"], code: [], takes: "dataset" }
 "#,
     r#"let rows = jsonl("rows.jsonl")
 suite exam { rows: bench(rows, samples: 4, temperature: 0.8, top_p: 0.9, max_completion_length: 8tok) }

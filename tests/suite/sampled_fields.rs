@@ -69,7 +69,7 @@ fn of_type(catalogue: &Catalogue, ty: &Type, range: Option<(f64, f64)>) -> Vec<S
         Type::Float => numbers(range, &[0.5, 0.25, 0.9, 2.0]),
         Type::Bool => texts(&["true", "false"]),
         Type::String => texts(&["\"some/text\"", "\"other/text\""]),
-        Type::Path => texts(&["\"rows.jsonl\"", "\"other.jsonl\""]),
+        Type::Path | Type::Code => texts(&["\"rows.jsonl\"", "\"other.jsonl\""]),
         Type::Quantity(dimension) => quantities(*dimension, range),
         Type::None => texts(&["none"]),
         Type::List(inner) => lists(&of_type(catalogue, inner, range)),

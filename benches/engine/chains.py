@@ -26,7 +26,7 @@ recipe start(chain: Int) -> Dataset = exec {{
   code: ["step.sh", "in.jsonl"]
 }}
 
-recipe step(rows: Dataset, chain: Int, number: Int) -> Dataset = rows |> exec {{
+recipe link(rows: Dataset, chain: Int, number: Int) -> Dataset = rows |> exec {{
   cmd:   ["sh", "step.sh", "${{chain}}", "${{number}}", "input/data.jsonl", "out/data.jsonl"]
   code:  ["step.sh"]
   takes: "dataset"
@@ -34,7 +34,7 @@ recipe step(rows: Dataset, chain: Int, number: Int) -> Dataset = rows |> exec {{
 
 sweep chains {{
   over chain in 1..{n}
-  return start(chain) |> step(chain, 2) |> step(chain, 3) |> step(chain, 4)
+  return start(chain) |> link(chain, 2) |> link(chain, 3) |> link(chain, 4)
 }}
 """
 

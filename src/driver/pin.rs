@@ -62,16 +62,16 @@ fn pin_one(call: &mut StageCall, wanted: &Wanted, lock: &Lock, cache: &Cache) ->
 fn take_over(call: &mut StageCall, entry: &Entry) {
     let file = |(name, file): (&String, &crate::hub::LockedFile)| {
         let size = Value::Int(i64::try_from(file.size).unwrap_or(i64::MAX));
-        let fields = vec![("size".to_string(), size), ("sha256".to_string(), Value::String(file.sha256.clone()))];
-        (name.clone(), Value::Record(fields))
+        let fields = vec![("size".into(), size), ("sha256".into(), Value::String(file.sha256.clone()))];
+        (name.clone().into(), Value::Record(fields))
     };
     let files = Value::Record(entry.files.iter().map(file).collect());
     for (name, value) in &mut call.args {
-        if name == "rev" {
+        if *name == "rev" {
             *value = Value::String(entry.revision.clone());
         }
     }
-    call.args.push(("pinned".to_string(), files));
+    call.args.push(("pinned".into(), files));
 }
 
 /// An error where the Hub has no such source.

@@ -71,7 +71,7 @@ impl Evaluator<'_> {
         let fields: Fields = match self.expr(record, frame) {
             Datum::Record(fields) => (*fields).clone(),
             Datum::Opaque(Type::Record(fields)) => {
-                fields.into_iter().map(|(name, ty)| (name, Datum::Opaque(ty))).collect()
+                fields.into_iter().map(|(name, ty)| (name.into(), Datum::Opaque(ty))).collect()
             }
             Datum::Opaque(Type::Unknown) => {
                 arguments.open = true;

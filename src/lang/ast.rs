@@ -1,12 +1,13 @@
 //! The tree a file parses to: spans everywhere, chains of operators kept flat so that depth means nesting.
 
+use super::name::Name;
 use crate::base::source::Span;
 
 /// A name and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ident {
     /// The name.
-    pub name: String,
+    pub name: Name,
     /// Where.
     pub span: Span,
 }
@@ -300,7 +301,7 @@ pub enum ExprKind {
     /// A text.
     Text(Vec<TextPart>),
     /// A name.
-    Name(String),
+    Name(Name),
     /// `[a, b]`
     List(Vec<Expr>),
     /// `[item for name in values if condition]`

@@ -1,6 +1,7 @@
 //! What pest found, rebuilt as our tree with our own spans.
 
 use super::ast::*;
+use super::name::Name;
 use super::precedence::{self, Infix, Misplaced, Part};
 use super::rules::Rule;
 use crate::base::source::{SourceId, Span};
@@ -38,7 +39,7 @@ impl Builder<'_> {
     }
 
     fn ident(&self, pair: &Pair<Rule>) -> Ident {
-        Ident { name: pair.as_str().to_string(), span: self.span(pair) }
+        Ident { name: Name::written(pair.as_str()), span: self.span(pair) }
     }
 
     /// An item.
@@ -296,7 +297,7 @@ impl Builder<'_> {
         match (first.as_rule(), parts.next()) {
             (Rule::spread, _) => Some(Field::Spread(self.expr(kids(first).next()?)?)),
             (Rule::string, Some(value)) => {
-                let name = Ident { name: self.plain_text(&first)?, span: self.span(&first) };
+                let name = Ident { name: self.plain_text(&first)?.into(), span: self.span(&first) };
                 Some(Field::Named(name, self.expr(value)?))
             }
             (_, Some(value)) => Some(Field::Named(self.ident(&first), self.expr(value)?)),

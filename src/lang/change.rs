@@ -63,7 +63,7 @@ impl Evaluator<'_> {
     fn change_function(&mut self, function: &Rc<Function>, arguments: &Arguments) -> Datum {
         let known = self.settable(function);
         for entry in &arguments.entries {
-            if !known.contains(&entry.name.name) && !matches!(**function, Function::Identity) {
+            if !known.iter().any(|name| *name == entry.name.name) && !matches!(**function, Function::Identity) {
                 let names: Vec<&str> = known.iter().map(String::as_str).collect();
                 let found = sets_nothing(&format!("`{}`", function.show()), entry, &names, &self.declared(function));
                 self.report(found);
@@ -82,8 +82,8 @@ impl Evaluator<'_> {
             },
             Function::Join(parts) => parts.iter().flat_map(|part| self.settable(part)).collect(),
             Function::Repeat(part, _) => self.settable(part),
-            Function::Recipe(partial) => match recipe(&self.module(partial.module), partial.item) {
-                Some(recipe) => recipe.params.iter().skip(1).map(|param| param.name.name.clone()).collect(),
+            Function::Recipe(partial) => match recipe(self.module(partial.module), partial.item) {
+                Some(recipe) => recipe.params.iter().skip(1).map(|param| param.name.name.to_string()).collect(),
                 None => Vec::new(),
             },
         }

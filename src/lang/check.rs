@@ -2,6 +2,7 @@
 
 use super::ast::{TypeExpr, TypeKind};
 use super::datum::{Datum, Fields};
+use super::name::Name;
 use super::nearest::nearest;
 use super::resolve::{join, normalised};
 use super::types::{Dimension, Type};
@@ -9,6 +10,7 @@ use super::units;
 use super::value::Value;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
+use std::fmt::Display;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
@@ -81,14 +83,14 @@ fn record(fields: &Fields, wanted: &[(String, Type)], dir: &str) -> Option<Datum
     let known = fields.iter().all(|(name, _)| wanted.iter().any(|(other, _)| other == name));
     let converted = wanted.iter().map(|(name, ty)| {
         let value = find(name).map_or_else(|| optional(ty), |value| coerce(value, ty, dir))?;
-        Some((name.clone(), value))
+        Some((Name::written(name), value))
     });
     let converted: Option<Fields> = converted.collect();
     converted.filter(|_| known).map(|fields| Datum::Record(Rc::new(fields)))
 }
 
 /// `place` needs a `wanted`, and the value at `span` is none.
-pub(super) fn mismatch(place: &str, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
+pub(super) fn mismatch(place: impl Display, value: &Datum, wanted: &Type, span: Span) -> Diagnostic {
     let message = format!("{place} needs {}, not {}", wanted.phrase(), value.describe());
     let found = Diagnostic::error(codes::TYPE_MISMATCH, message, span, format!("this is {}", value.describe()));
     suggest(found, value, wanted, span)
@@ -194,7 +196,7 @@ pub(super) fn written_type(ty: &TypeExpr, diagnostics: &mut Vec<Diagnostic>) -> 
         TypeKind::Strings(texts) => Type::Strings(texts.clone()),
         TypeKind::List(item) => Type::List(inner(item)),
         TypeKind::Record(fields) => {
-            Type::Record(fields.iter().map(|(name, ty)| (name.name.clone(), *inner(ty))).collect())
+            Type::Record(fields.iter().map(|(name, ty)| (name.name.to_string(), *inner(ty))).collect())
         }
         TypeKind::Optional(of) => Type::Optional(inner(of)),
         TypeKind::Function(from, to) => Type::Function(inner(from), inner(to)),

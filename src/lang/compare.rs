@@ -36,7 +36,7 @@ pub(super) fn check(
     let across = checker.across(sweep)?;
     let by = checker.by(sweep, across.as_deref())?;
     let baseline = checker.baseline(sweep, &by)?;
-    let (name, span) = (name.name.clone(), name.span);
+    let (name, span) = (name.name.to_string(), name.span);
     Some(Compare { name, of: sweep.name.clone(), bench, metric, by, across, baseline, span })
 }
 
@@ -106,7 +106,11 @@ impl<'c> Checker<'_, '_, 'c> {
         match sweeps.iter().find(|sweep| sweep.name == *name) {
             Some(sweep) => Some(sweep),
             // A sweep with errors was reported.
-            None if file.items.iter().any(|item| declared(&item)) || file.broken.contains(name) => None,
+            None if file.items.iter().any(|item| declared(&item))
+                || file.broken.iter().any(|broken| broken == name) =>
+            {
+                None
+            }
             None => {
                 let known = sweeps.iter().map(|sweep| sweep.name.as_str());
                 let help = match nearest(name, known.clone()) {
@@ -139,7 +143,7 @@ impl<'c> Checker<'_, '_, 'c> {
         self.bench(&suite, bench)?;
         self.number(number)?;
         self.evaluated_on(sweep, &bench.name, metric.span)?;
-        Some((bench.name.clone(), number.name.clone()))
+        Some((bench.name.to_string(), number.name.to_string()))
     }
 
     fn suite(&mut self, head: &Expr, path: &[&Ident]) -> Option<Datum> {
@@ -209,7 +213,7 @@ impl<'c> Checker<'_, '_, 'c> {
         };
         let known = sweep.axes.iter().map(|(name, _)| name.as_str());
         if known.clone().any(|axis| axis == name) {
-            return Some(name.clone());
+            return Some(name.to_string());
         }
         let help = match nearest(name, known.clone()) {
             Some(meant) => format!("did you mean `{meant}`?"),
@@ -261,7 +265,7 @@ impl<'c> Checker<'_, '_, 'c> {
                     "write `{ axis: \"label\" }`",
                 );
             };
-            written.push((name.name.clone(), self.label(sweep, by, name, value)?));
+            written.push((name.name.to_string(), self.label(sweep, by, name, value)?));
         }
         if let Some(missing) = by.iter().find(|axis| !written.iter().any(|(name, _)| name == *axis)) {
             let message = format!("the baseline does not say which `{missing}`");
@@ -293,7 +297,7 @@ impl<'c> Checker<'_, '_, 'c> {
     }
 
     fn label(&mut self, sweep: &Sweep, by: &[String], axis: &Ident, value: &Expr) -> Option<String> {
-        if !by.contains(&axis.name) {
+        if !by.iter().any(|other| *other == axis.name) {
             let message = format!("the baseline names `{}`, which makes no rows", axis.name);
             return self.wrong(message, axis.span, "not in `by`", format!("axes that make rows: {}", by.join(", ")));
         }

@@ -1,5 +1,6 @@
 //! What the evaluator computes with: values, functions, modules, and values known by type only.
 
+use super::name::Name;
 use super::resolve::ModuleId;
 use super::types::Type;
 use super::units;
@@ -14,7 +15,7 @@ const BYTES_PER_VALUE: usize = 64;
 const QUOTED: usize = 60;
 
 /// Named data, in the order written.
-pub(super) type Fields = Vec<(String, Datum)>;
+pub(super) type Fields = Vec<(Name, Datum)>;
 
 /// A value while evaluating.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(super) enum Datum {
     /// `{ … }`
     Record(Rc<Fields>),
     /// `lora(rank: 16)`, defaults filled in.
-    Variant(Rc<(String, Fields)>),
+    Variant(Rc<(Name, Fields)>),
     /// A stage or a recipe that waits for its input.
     Function(Rc<Function>),
     /// A module.
@@ -76,7 +77,7 @@ pub(super) struct Configured {
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its value.
     pub value: Datum,
     /// Where the value stands.
@@ -242,7 +243,7 @@ impl Datum {
             Datum::List(items) => Type::List(Box::new(item_type(items))),
             Datum::Record(fields) => record_type(fields),
             Datum::Variant(variant) if variant.0 == "bench" => Type::Bench,
-            Datum::Variant(variant) => Type::Variant(variant.0.clone()),
+            Datum::Variant(variant) => Type::Variant(variant.0.to_string()),
             Datum::Function(function) => Type::function(function.from(), function.to()),
             Datum::Module(_) | Datum::Std => Type::Unknown,
             Datum::Opaque(ty) => ty.clone(),
@@ -293,7 +294,7 @@ impl Datum {
 impl From<&Value> for Datum {
     fn from(value: &Value) -> Datum {
         let fields =
-            |fields: &[(String, Value)]| fields.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+            |fields: &[(Name, Value)]| fields.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         match value {
             Value::List(items) => Datum::list(items.iter().map(Datum::from).collect()),
             Value::Record(parts) => Datum::record(fields(parts)),
@@ -303,7 +304,7 @@ impl From<&Value> for Datum {
     }
 }
 
-fn fold_fields(fields: &Fields) -> Option<Vec<(String, Value)>> {
+fn fold_fields(fields: &Fields) -> Option<Vec<(Name, Value)>> {
     fields.iter().map(|(name, value)| Some((name.clone(), value.fold()?))).collect()
 }
 
@@ -320,7 +321,7 @@ fn item_type(items: &[Datum]) -> Type {
 }
 
 fn record_type(fields: &Fields) -> Type {
-    let types: Vec<_> = fields.iter().map(|(name, value)| (name.clone(), value.ty())).collect();
+    let types: Vec<_> = fields.iter().map(|(name, value)| (name.to_string(), value.ty())).collect();
     let is_suite = !types.is_empty() && types.iter().all(|(_, ty)| *ty == Type::Bench);
     if is_suite { Type::Suite } else { Type::Record(types) }
 }

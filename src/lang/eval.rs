@@ -5,6 +5,7 @@ use super::check::{coerce, mismatch, written_type};
 use super::datum::{Datum, article};
 use super::graph::Graph;
 use super::index::Recorder;
+use super::name::Name;
 use super::operators::{self, Fault};
 use super::params_file::Written;
 use super::program::Unbuilt;
@@ -17,6 +18,7 @@ use super::value::{Quantity, Value};
 use crate::base::source::{SourceId, Span};
 use crate::diag::{Diagnostic, Label, codes};
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// How many expressions may be evaluated, and how many values made: a program without loops can still be exponential.
@@ -69,7 +71,7 @@ pub(super) struct Evaluator<'a> {
 
 /// A name of a block, a parameter or an axis.
 pub(super) struct Local {
-    pub name: String,
+    pub name: Name,
     pub value: Datum,
     /// What `name.name` reads: the label of an axis value.
     pub label: Option<String>,
@@ -88,8 +90,8 @@ impl Frame {
     }
 
     /// Gives a value a name.
-    pub fn bind(&mut self, name: &str, value: Datum) {
-        self.locals.push(Local { name: name.to_string(), value, label: None });
+    pub fn bind(&mut self, name: &Name, value: Datum) {
+        self.locals.push(Local { name: name.clone(), value, label: None });
     }
 
     /// The innermost local of that name.
@@ -163,13 +165,13 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The module behind an id.
-    pub fn module(&self, id: ModuleId) -> Arc<Module> {
-        self.modules[id.0].clone()
+    pub fn module(&self, id: ModuleId) -> &'a Module {
+        &self.modules[id.0]
     }
 
     /// The folder that paths written in a source are relative to.
-    pub fn dir(&self, source: SourceId) -> String {
-        self.module_of(source).map(|module| module.dir.clone()).unwrap_or_default()
+    pub fn dir(&self, source: SourceId) -> &'a str {
+        self.module_of(source).map(|module| module.dir.as_str()).unwrap_or_default()
     }
 
     fn module_of(&self, source: SourceId) -> Option<&'a Module> {
@@ -201,9 +203,8 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Whether two types can meet; reports a mismatch where not.
-    pub fn fitted(&mut self, place: &str, value: Datum, wanted: &Type, span: Span) -> Datum {
-        let dir = self.dir(span.source);
-        match coerce(&value, wanted, &dir) {
+    pub fn fitted(&mut self, place: impl Display, value: Datum, wanted: &Type, span: Span) -> Datum {
+        match coerce(&value, wanted, self.dir(span.source)) {
             Some(value) => value,
             None => self.report(mismatch(place, &value, wanted, span)),
         }
@@ -420,7 +421,7 @@ impl<'a> Evaluator<'a> {
         if !arguments.entries.iter().all(|entry| self.holds(&entry.value, entry.span)) {
             return Datum::UNKNOWN;
         }
-        Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name, entry.value)).collect())
+        Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name.into(), entry.value)).collect())
     }
 
     /// `head(…)[…].name`
@@ -469,7 +470,7 @@ impl<'a> Evaluator<'a> {
                 item.unwrap_or_else(|| self.bad_index(*at, items.len(), index.span))
             }
             (Datum::Record(_), Datum::Plain(Value::String(name))) => {
-                self.member(value, &Ident { name: name.clone(), span: index.span }, span)
+                self.member(value, &Ident { name: Name::written(name), span: index.span }, span)
             }
             (Datum::Opaque(Type::List(item)), _) => Datum::Opaque((**item).clone()),
             _ if value.is_opaque() || at.is_opaque() => Datum::UNKNOWN,
@@ -488,8 +489,10 @@ impl<'a> Evaluator<'a> {
 
     fn negate(&mut self, value: &Expr, span: Span, frame: &mut Frame) -> Datum {
         let value = self.expr(value, frame);
-        let message = format!("`-` does not work on {}", value.describe());
-        operators::negate(&value).unwrap_or_else(|fault| self.fault(fault, message, span, None))
+        operators::negate(&value).unwrap_or_else(|fault| {
+            let message = format!("`-` does not work on {}", value.describe());
+            self.fault(fault, message, span, None)
+        })
     }
 
     fn arithmetic(&mut self, head: &Expr, rest: &[(Arithmetic, Expr)], frame: &mut Frame) -> Datum {
@@ -584,8 +587,10 @@ impl<'a> Evaluator<'a> {
             let wanted = Type::List(Box::new(Type::Unknown));
             return self.report(mismatch("the right side of `in`", &right, &wanted, list));
         }
-        let message = format!("{} and {} cannot be compared like this", left.describe(), right.describe());
-        operators::compare(operator, &left, &right).unwrap_or_else(|fault| self.fault(fault, message, span, None))
+        operators::compare(operator, &left, &right).unwrap_or_else(|fault| {
+            let message = format!("{} and {} cannot be compared like this", left.describe(), right.describe());
+            self.fault(fault, message, span, None)
+        })
     }
 
     /// The truth of a condition; `None` where it is not known, or was no condition.

@@ -1,6 +1,7 @@
 //! Stage calls while they are collected: equal calls are one, and only what is wanted stays.
 
 use super::identity::identity;
+use super::name::Name;
 use super::program::StageCall;
 use super::value::{NodeId, Value};
 use crate::base::digest::Digest;
@@ -78,45 +79,50 @@ impl Graph {
     }
 }
 
-/// Takes the artifacts out of a value: each becomes an input by its role, the dotted path to it.
-pub(super) fn extract(value: Value, role: &str, inputs: &mut Vec<(String, NodeId)>) -> Value {
-    let below = |name: &str| format!("{role}.{name}");
+/// Takes the artifacts out of a value: each becomes an input by its role, the dotted path to it. `role` is how the path
+/// begins, and is left as it was.
+pub(super) fn extract(value: &mut Value, role: &mut String, inputs: &mut Vec<(String, NodeId)>) {
     match value {
         Value::Node(id, _) => {
-            inputs.push((role.to_string(), id));
-            Value::Input(role.to_string())
+            inputs.push((role.clone(), *id));
+            *value = Value::Input(role.clone());
         }
         Value::List(items) => {
-            let items = items.into_iter().enumerate();
-            Value::List(items.map(|(index, item)| extract(item, &below(&index.to_string()), inputs)).collect())
+            for (index, item) in items.iter_mut().enumerate().filter(|(_, item)| has_parts(item)) {
+                below(role, &index.to_string(), |role| extract(item, role, inputs));
+            }
         }
         // In which order the benchmarks of a suite are written makes no difference.
-        Value::Record(mut fields) => {
+        Value::Record(fields) => {
             fields.sort_by(|(left, _), (right, _)| left.cmp(right));
-            Value::Record(extract_fields(fields, role, inputs))
+            extract_fields(fields, role, inputs);
         }
-        Value::Variant(name, fields) => Value::Variant(name, extract_fields(fields, role, inputs)),
-        Value::Reward(mut sum) => {
+        Value::Variant(_, fields) => extract_fields(fields, role, inputs),
+        Value::Reward(sum) => {
             for (index, term) in sum.terms.iter_mut().enumerate() {
-                let args = std::mem::take(&mut term.args);
-                term.args = extract_fields(args, &below(&index.to_string()), inputs);
+                below(role, &index.to_string(), |role| extract_fields(&mut term.args, role, inputs));
             }
-            Value::Reward(sum)
         }
-        plain => plain,
+        _ => {}
     }
 }
 
-fn extract_fields(
-    fields: Vec<(String, Value)>,
-    role: &str,
-    inputs: &mut Vec<(String, NodeId)>,
-) -> Vec<(String, Value)> {
-    fields
-        .into_iter()
-        .map(|(name, value)| {
-            let value = extract(value, &format!("{role}.{name}"), inputs);
-            (name, value)
-        })
-        .collect()
+fn extract_fields(fields: &mut [(Name, Value)], role: &mut String, inputs: &mut Vec<(String, NodeId)>) {
+    for (name, value) in fields.iter_mut().filter(|(_, value)| has_parts(value)) {
+        below(role, name, |role| extract(value, role, inputs));
+    }
+}
+
+/// Whether a value may hold an artifact: most do not, and a path to them is not needed.
+fn has_parts(value: &Value) -> bool {
+    matches!(value, Value::Node(..) | Value::List(_) | Value::Record(_) | Value::Variant(..) | Value::Reward(_))
+}
+
+/// Does something one step further down the path.
+fn below(role: &mut String, name: &str, work: impl FnOnce(&mut String)) {
+    let length = role.len();
+    role.push('.');
+    role.push_str(name);
+    work(role);
+    role.truncate(length);
 }

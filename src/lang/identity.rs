@@ -1,5 +1,6 @@
 //! What makes a stage call the call it is, as bytes: two calls are one where these are equal.
 
+use super::name::Name;
 use super::program::StageCall;
 use super::value::{Quantity, RewardSum, Value};
 
@@ -35,7 +36,7 @@ impl Bytes {
         self.0.extend(text.as_bytes());
     }
 
-    fn fields(&mut self, fields: &[(String, Value)]) {
+    fn fields(&mut self, fields: &[(Name, Value)]) {
         self.number(fields.len() as u64);
         for (name, value) in fields {
             self.text(name);

@@ -297,7 +297,7 @@ fn shortened(text: String) -> String {
 fn members(ty: &Type, value: &Datum) -> Vec<(String, Type)> {
     match (value, ty) {
         (Datum::Record(fields), _) if fields.len() < MAX_PARTS => {
-            fields.iter().map(|(name, value)| (name.clone(), value.ty())).collect()
+            fields.iter().map(|(name, value)| (name.to_string(), value.ty())).collect()
         }
         (_, Type::Record(fields)) => fields.clone(),
         _ => Vec::new(),

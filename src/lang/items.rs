@@ -4,6 +4,7 @@ use super::ast::*;
 use super::compare;
 use super::datum::{Datum, Function};
 use super::eval::{Evaluator, Frame, Given, Local, Override};
+use super::name::Name;
 use super::params_file::takes_text;
 use super::program::{Cell, Pipeline, Profile, Sweep as SweepOut};
 use super::resolve::{Definition, ModuleId};
@@ -77,7 +78,7 @@ impl Evaluator<'_> {
                 let value = self.built(index, pipeline);
                 let target =
                     self.artifact(&value, pipeline.body.result.span, &format!("pipeline `{}`", pipeline.name.name));
-                let (name, doc) = (pipeline.name.name.clone(), item.doc.clone());
+                let (name, doc) = (pipeline.name.name.to_string(), item.doc.clone());
                 wanted.pipelines.extend(target.map(|target| Pipeline { name, doc, target, span: pipeline.name.span }));
             }
             ItemKind::Sweep(sweep) => wanted.sweeps.extend(self.sweep(sweep, item.doc.clone())),
@@ -97,7 +98,7 @@ impl Evaluator<'_> {
         match &item.kind {
             ItemKind::Let(binding) => {
                 let name = &binding.name.name;
-                let shown = if source.is_std { format!("{}.{name}", source.name) } else { name.clone() };
+                let shown = if source.is_std { format!("{}.{name}", source.name) } else { name.to_string() };
                 self.binding(binding, &shown, &mut frame)
             }
             ItemKind::Param(param) => self.param(param, &mut frame),
@@ -113,9 +114,9 @@ impl Evaluator<'_> {
         let arguments = self.arguments(&record.fields, frame);
         let mut fields = Vec::new();
         for entry in arguments.entries {
-            let place = format!("`{}` of the suite `{}`", entry.name.name, name.name);
-            let value = self.fitted(&place, entry.value, &Type::Bench, entry.span);
-            fields.push((entry.name.name, value));
+            let place = format_args!("`{}` of the suite `{}`", entry.name.name, name.name);
+            let value = self.fitted(place, entry.value, &Type::Bench, entry.span);
+            fields.push((entry.name.name.into(), value));
         }
         if fields.is_empty() && !arguments.open {
             let message = format!("the suite `{}` has no benchmark", name.name);
@@ -239,7 +240,7 @@ impl Evaluator<'_> {
             (None, Some(default)) => (self.expr(default, frame), default.span),
             (None, None) => return self.param_without_value(param, &ty),
         };
-        let value = self.fitted(&format!("param `{name}`"), value, &ty, span);
+        let value = self.fitted(format_args!("param `{name}`"), value, &ty, span);
         let value = self.named(value, name, before);
         frame.bind(name, value.clone());
         match &param.condition {
@@ -348,15 +349,16 @@ impl Evaluator<'_> {
             return None;
         }
         let labels = |axis: &Vec<(String, Datum)>| axis.iter().map(|(label, _)| label.clone()).collect();
-        let axes = sweep.axes.iter().zip(&axes).map(|((name, _), axis)| (name.name.clone(), labels(axis))).collect();
-        Some(SweepOut { name: sweep.name.name.clone(), doc, axes, cells, span: sweep.name.span })
+        let axes =
+            sweep.axes.iter().zip(&axes).map(|((name, _), axis)| (name.name.to_string(), labels(axis))).collect();
+        Some(SweepOut { name: sweep.name.name.to_string(), doc, axes, cells, span: sweep.name.span })
     }
 
     /// The labelled values of an axis.
     fn axis(&mut self, name: &Ident, values: &Expr) -> Option<Vec<(String, Datum)>> {
         let mut frame = Frame::new(self.entry);
         let axis: Vec<(String, Datum)> = match self.expr(values, &mut frame) {
-            Datum::Record(fields) => (*fields).clone(),
+            Datum::Record(fields) => fields.iter().map(|(label, value)| (label.to_string(), value.clone())).collect(),
             Datum::List(items) => items.iter().map(|item| (item.show(), item.clone())).collect(),
             Datum::Opaque(_) => return None,
             other => {
@@ -499,7 +501,7 @@ fn unused_import(import: &Use, used: &BTreeSet<&str>) -> Option<Ident> {
         (None, None, UsePath::Dotted(path)) => path.last().filter(|last| !used.contains(last.name.as_str())).cloned(),
         (None, None, UsePath::File(path, span)) => {
             let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".srlm");
-            (!used.contains(stem)).then(|| Ident { name: stem.to_string(), span: *span })
+            (!used.contains(stem)).then(|| Ident { name: Name::written(stem), span: *span })
         }
     }
 }
@@ -511,7 +513,7 @@ fn place(sweep: &Sweep, axes: &[Vec<(String, Datum)>], index: usize, frame: &mut
     for ((name, _), axis) in sweep.axes.iter().zip(axes) {
         below /= axis.len();
         let (label, value) = &axis[index / below % axis.len()];
-        coordinates.push((name.name.clone(), label.clone()));
+        coordinates.push((name.name.to_string(), label.clone()));
         frame.locals.push(Local { name: name.name.clone(), value: value.clone(), label: Some(label.clone()) });
     }
     coordinates

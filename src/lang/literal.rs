@@ -1,5 +1,6 @@
 //! Values and limits as the language writes them: what the docs, the graph and editors show.
 
+use super::name::Name;
 use super::signature::Field;
 use super::types::{Dimension, Type};
 use super::units;
@@ -92,7 +93,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped.replace('\n', "\\n").replace('\t', "\\t"))
 }
 
-fn arguments(fields: &[(String, Value)]) -> String {
+fn arguments(fields: &[(Name, Value)]) -> String {
     fields.iter().map(|(name, value)| format!("{name}: {}", value.literal())).collect::<Vec<_>>().join(", ")
 }
 
@@ -124,7 +125,7 @@ mod tests {
             ["1.0", "0.0", "2e-5", "1e-3", "0.05"]
         );
         assert_eq!(Value::String("a \"b\" ${c}\n".into()).literal(), "\"a \\\"b\\\" \\${c}\\n\"");
-        let fields = vec![("samples".to_string(), Value::Int(1)), ("keep".to_string(), Value::None)];
+        let fields = vec![("samples".into(), Value::Int(1)), ("keep".into(), Value::None)];
         assert_eq!(Value::Variant("text".into(), fields).literal(), "text(samples: 1, keep: none)");
     }
 

@@ -39,11 +39,14 @@ impl Evaluator<'_> {
 
     /// The value of a name.
     pub fn name(&mut self, name: &str, span: Span, frame: &Frame) -> Datum {
-        if let Some(found) = self.names_no_value(frame.module, name, span).filter(|_| frame.find(name).is_none()) {
-            return self.report(found);
+        if let Some(local) = frame.find(name) {
+            return local.value.clone();
         }
-        if let Some(value) = self.own_name(name, frame) {
-            return value;
+        if let Some(definition) = self.module(frame.module).names.get(name) {
+            return match self.no_value(frame.module, definition, name, span) {
+                Some(found) => self.report(found),
+                None => self.definition(definition, frame.module),
+            };
         }
         match name {
             "identity" => Datum::Function(Function::Identity.into()),
@@ -57,9 +60,12 @@ impl Evaluator<'_> {
 
     /// A name of a module that stands for a compare or a profile, which no expression can use.
     fn names_no_value(&self, module: ModuleId, name: &str, span: Span) -> Option<Diagnostic> {
-        let module = self.module(module);
-        let item = match module.names.get(name)? {
-            Definition::Item(index) => module.file.items.get(*index)?,
+        self.no_value(module, self.module(module).names.get(name)?, name, span)
+    }
+
+    fn no_value(&self, module: ModuleId, definition: &Definition, name: &str, span: Span) -> Option<Diagnostic> {
+        let item = match definition {
+            Definition::Item(index) => self.module(module).file.items.get(*index)?,
             Definition::Imported(id, name) => return self.names_no_value(*id, name, span),
             _ => return None,
         };
@@ -165,9 +171,9 @@ impl Evaluator<'_> {
         if let Some(found) = self.names_no_value(id, &member.name, member.span) {
             return self.report(found);
         }
-        match module.names.get(&member.name) {
+        match module.names.get(member.name.as_str()) {
             Some(definition) if member.name != "std" => self.definition(definition, id),
-            _ => self.report(not_in_module(&module, member)),
+            _ => self.report(not_in_module(module, member)),
         }
     }
 

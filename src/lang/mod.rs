@@ -4,6 +4,7 @@ pub mod ast;
 pub mod compare;
 pub mod format;
 pub mod index;
+pub mod name;
 pub mod nearest;
 pub mod outline;
 pub mod prelude;

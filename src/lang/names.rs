@@ -81,13 +81,13 @@ impl<'a> Walk<'a> {
     fn declare_alias(&mut self, id: ModuleId, import: &Use, whole: Span) {
         if let Some(alias) = import.alias.as_ref().filter(|_| import.names.is_none()) {
             let symbol = self.symbol(alias, SymbolKind::Alias, whole);
-            self.aliases.insert((id, alias.name.clone()), symbol);
+            self.aliases.insert((id, alias.name.to_string()), symbol);
         }
     }
 
     fn symbol(&mut self, name: &Ident, kind: SymbolKind, whole: Span) -> usize {
         let (scope, doc, annotation, value, owner) = (None, None, None, None, None);
-        let name_text = name.name.clone();
+        let name_text = name.name.to_string();
         self.symbols.push(Symbol {
             name: name_text,
             kind,
@@ -232,7 +232,7 @@ impl<'a> Walk<'a> {
             (ItemKind::Use(import), _) => self.import(import),
             (ItemKind::Param(param), Some(symbol)) => {
                 param.default.iter().for_each(|default| self.expr(default));
-                self.locals.push((param.name.name.clone(), symbol));
+                self.locals.push((param.name.name.to_string(), symbol));
                 param.condition.iter().for_each(|condition| self.expr(condition));
             }
             (ItemKind::Let(binding), _) => self.expr(&binding.value),
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
         let symbol = self.symbol(name, kind, name.span.to(value));
         let made = &mut self.symbols[symbol];
         (made.value, made.annotation, made.scope) = (Some(value), annotation, scope);
-        self.locals.push((name.name.clone(), symbol));
+        self.locals.push((name.name.to_string(), symbol));
     }
 
     fn block(&mut self, block: &Block) {
@@ -333,7 +333,7 @@ impl<'a> Walk<'a> {
         };
         for field in &record.fields {
             let (Field::Named(name, value), sweep) = (field, &sweep) else { continue };
-            self.refer(name.span, Some(Target::Field("compare".to_string(), name.name.clone())));
+            self.refer(name.span, Some(Target::Field("compare".to_string(), name.name.to_string())));
             match (name.name.as_str(), &value.kind, sweep) {
                 ("by" | "across", ExprKind::List(axes), Some(sweep)) => {
                     axes.iter().for_each(|axis| self.axis(axis, sweep))

@@ -2,6 +2,7 @@
 
 use super::ast::{Arithmetic, Comparison};
 use super::datum::Datum;
+use super::name::Name;
 use super::types::Type;
 use super::value::{Quantity, RewardSum, Value};
 
@@ -226,7 +227,7 @@ fn equal(left: &Datum, right: &Datum) -> Result<bool, Fault> {
             Ok(pairs.collect::<Result<Vec<_>, _>>()?.iter().all(|same| *same) && left.len() == right.len())
         }
         (Datum::Record(left), Datum::Record(right)) => {
-            let other = |name: &String| right.iter().find(|(other, _)| other == name).map(|(_, value)| value);
+            let other = |name: &Name| right.iter().find(|(other, _)| other == name).map(|(_, value)| value);
             let pairs = left.iter().map(|(name, value)| other(name).map_or(Ok(false), |other| equal(value, other)));
             Ok(pairs.collect::<Result<Vec<_>, _>>()?.iter().all(|same| *same) && left.len() == right.len())
         }

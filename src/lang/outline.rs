@@ -146,7 +146,7 @@ impl Describer<'_> {
     fn item(&mut self, index: usize, item: &Item) -> Option<ItemOutline> {
         let name = item.name()?;
         let mut found = ItemOutline {
-            name: name.name.clone(),
+            name: name.name.to_string(),
             keyword: item.keyword(),
             doc: item.doc.clone(),
             params: Vec::new(),
@@ -200,7 +200,7 @@ impl Describer<'_> {
             let ty = self.evaluator.written(&param.ty);
             frame.bind(&param.name.name, Datum::Opaque(ty));
             let default = param.default.as_ref().map(|default| self.text(default.span));
-            let (name, ty) = (param.name.name.clone(), self.text(param.ty.span));
+            let (name, ty) = (param.name.name.to_string(), self.text(param.ty.span));
             found.params.push(ParamOutline { name, ty, default });
         }
         found.ty = known(match &recipe.returns {
@@ -218,7 +218,7 @@ impl Describer<'_> {
             .iter()
             .map(|(name, values)| {
                 let default = Some(self.text(values.span));
-                ParamOutline { name: name.name.clone(), ty: String::new(), default }
+                ParamOutline { name: name.name.to_string(), ty: String::new(), default }
             })
             .collect();
     }

@@ -1,6 +1,7 @@
 //! The file of `--params`: YAML or JSON that sets params, each value with its place for messages.
 
 use super::ast::{Expr, ExprKind, Field, Ident, Record, TextPart};
+use super::name::Name;
 use super::parse;
 use super::types::Type;
 use crate::base::source::{SourceId, Span};
@@ -95,7 +96,7 @@ impl Written {
                 let field = |(name, value): (&Value, &Value)| match name {
                     Value::String(name) => {
                         let value = self.convert(value, &field_type(ty, name))?;
-                        Ok(Field::Named(Ident { name: name.clone(), span: self.span }, value))
+                        Ok(Field::Named(Ident { name: Name::written(name), span: self.span }, value))
                     }
                     _ => Err(vec![self.wrong("the name of a field is a text", "no name")]),
                 };

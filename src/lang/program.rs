@@ -1,5 +1,6 @@
 //! What a checked and evaluated file is: stage calls without duplicates, and what the file asks of them.
 
+use super::name::Name;
 use super::value::{NodeId, Value};
 use crate::base::kind::Kind;
 use crate::base::source::Span;
@@ -13,7 +14,7 @@ pub struct StageCall {
     /// Its semantic version.
     pub version: u32,
     /// Every field with its default filled in, in the signature's order; artifacts appear as [`Value::Input`].
-    pub args: Vec<(String, Value)>,
+    pub args: Vec<(Name, Value)>,
     /// Role to the call that makes it, the piped one included. Roles are `model`, `data`, `suite.arith.data`, …
     pub inputs: Vec<(String, NodeId)>,
     /// What it makes.
@@ -23,7 +24,7 @@ pub struct StageCall {
     /// Where it was first configured.
     pub span: Span,
     /// Where each written field stands, for messages about a change.
-    pub field_spans: Vec<(String, Span)>,
+    pub field_spans: Vec<(Name, Span)>,
 }
 
 /// A named value that the file wants made.
@@ -90,7 +91,7 @@ pub struct Profile {
     /// Its name.
     pub name: String,
     /// Its settings.
-    pub settings: Vec<(String, Value)>,
+    pub settings: Vec<(Name, Value)>,
     /// Where it is declared.
     pub span: Span,
 }

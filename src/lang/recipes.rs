@@ -10,7 +10,6 @@ use super::types::Type;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// How deep recipes may call each other.
 const MAX_CALL_DEPTH: usize = 64;
@@ -20,14 +19,14 @@ impl Evaluator<'_> {
     pub fn recipe_value(&mut self, module: ModuleId, item: usize, recipe: &Recipe) -> Datum {
         let from = recipe.params.first().map_or(Type::Unknown, |param| self.written(&param.ty));
         let to = recipe.returns.as_ref().map_or(Type::Unknown, |ty| self.written(ty));
-        let name = recipe.name.name.clone();
+        let name = recipe.name.name.to_string();
         Datum::Function(Rc::new(Function::Recipe(Partial { module, item, name, bound: Vec::new(), from, to })))
     }
 
     /// Calls a recipe; with its first parameter left open it is a function of that.
     pub fn call_recipe(&mut self, partial: &Partial, arguments: Arguments, site: Span) -> Datum {
         let module = self.module(partial.module);
-        let Some(recipe) = recipe(&module, partial.item) else {
+        let Some(recipe) = recipe(module, partial.item) else {
             return Datum::UNKNOWN;
         };
         let open = arguments.open;
@@ -97,7 +96,7 @@ impl Evaluator<'_> {
     /// An argument converted to the type its parameter is annotated with.
     pub fn fit_param(&mut self, param: &Param, value: Datum, span: Span) -> Datum {
         let ty = self.written(&param.ty);
-        self.fitted(&format!("`{}`", param.name.name), value, &ty, span)
+        self.fitted(format_args!("`{}`", param.name.name), value, &ty, span)
     }
 
     fn run_recipe(&mut self, partial: &Partial, recipe: &Recipe, bound: Vec<Written>, site: Span) -> Datum {
@@ -151,7 +150,7 @@ impl Evaluator<'_> {
         match &recipe.returns {
             Some(ty) => {
                 let ty = self.written(ty);
-                self.fitted(&format!("the result of `{}`", recipe.name.name), value, &ty, recipe.body.result.span)
+                self.fitted(format_args!("the result of `{}`", recipe.name.name), value, &ty, recipe.body.result.span)
             }
             None => value,
         }
@@ -172,7 +171,7 @@ impl Evaluator<'_> {
         let mut value = self.expr(&binding.value, frame);
         if let Some(ty) = &binding.ty {
             let ty = self.written(ty);
-            value = self.fitted(&format!("`{}`", binding.name.name), value, &ty, binding.value.span);
+            value = self.fitted(format_args!("`{}`", binding.name.name), value, &ty, binding.value.span);
         }
         self.named(value, shown, before)
     }
@@ -205,7 +204,7 @@ impl Evaluator<'_> {
 }
 
 /// The recipe that an item of a module is, or the pipeline that is called like one.
-pub(super) fn recipe(module: &Arc<Module>, item: usize) -> Option<&Recipe> {
+pub(super) fn recipe(module: &Module, item: usize) -> Option<&Recipe> {
     match &module.file.items.get(item)?.kind {
         ItemKind::Recipe(recipe) | ItemKind::Pipeline(recipe) => Some(recipe),
         _ => None,

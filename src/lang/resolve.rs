@@ -209,10 +209,10 @@ impl<'a> Resolver<'a> {
                 (_, None) => Vec::new(),
             };
             for (name, definition) in defined {
-                if let Some((_, first)) = names.get(&name.name) {
+                if let Some((_, first)) = names.get(name.name.as_str()) {
                     self.defined_twice(&name, *first);
                 } else {
-                    names.insert(name.name, (definition, name.span));
+                    names.insert(name.name.to_string(), (definition, name.span));
                 }
             }
         }
@@ -291,7 +291,7 @@ impl<'a> Resolver<'a> {
 
     fn import_file(&mut self, import: &Use, path: &str, span: Span, dir: &str) -> Vec<(Ident, Definition)> {
         let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".srlm").to_string();
-        let name = Ident { name: stem, span };
+        let name = Ident { name: stem.into(), span };
         let found = self.file_module(path, span, dir);
         self.bind(import, name, found)
     }
@@ -348,8 +348,8 @@ impl<'a> Resolver<'a> {
             return Definition::Broken;
         };
         let module = self.modules[id.0].clone();
-        if module.names.contains_key(&name.name) && name.name != "std" {
-            return Definition::Imported(id, name.name.clone());
+        if module.names.contains_key(name.name.as_str()) && name.name != "std" {
+            return Definition::Imported(id, name.name.to_string());
         }
         self.diagnostics.push(not_in_module(&module, name));
         Definition::Broken

@@ -7,6 +7,7 @@ use super::datum::{Configured, Datum, Fields, Function, Written, kind_type};
 use super::eval::Evaluator;
 use super::foreign_fields::{self, Foreign};
 use super::graph::{MAX_NODES, extract};
+use super::name::Name;
 use super::program::{StageCall, Unbuilt};
 use super::signature;
 use super::types::Type;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 impl Evaluator<'_> {
     /// What a bare name of the catalogue is: a stage or a variant with its defaults.
     pub fn catalogue_name(&mut self, name: &str, span: Span) -> Option<Datum> {
-        let ident = Ident { name: name.to_string(), span };
+        let ident = Ident { name: Name::written(name), span };
         self.make_from_catalogue(&ident, Arguments::default(), span)
     }
 
@@ -48,7 +49,7 @@ impl Evaluator<'_> {
     fn variant(&mut self, variant: &signature::Variant, arguments: Arguments, site: Span) -> Datum {
         let arguments = self.place_positional(variant.name, variant.positional, arguments);
         let written = self.check_all(variant.name, &variant.fields, arguments, site);
-        Datum::Variant(Rc::new((variant.name.to_string(), complete(&variant.fields, &written))))
+        Datum::Variant(Rc::new((variant.name.into(), complete(&variant.fields, &written))))
     }
 
     /// `verifier("name", …)`: the primitive that the standard library makes rewards of.
@@ -86,7 +87,7 @@ impl Evaluator<'_> {
         let mut unnamed = std::mem::take(&mut arguments.positional).into_iter();
         let first = if field.is_some() { unnamed.next() } else { None };
         if let (Some(field), Some((value, span))) = (field, first) {
-            let entry = Entry { name: Ident { name: field.to_string(), span }, value, span, spread: false };
+            let entry = Entry { name: Ident { name: Name::written(field), span }, value, span, spread: false };
             arguments.add(entry).into_iter().for_each(|found| drop(self.report(found)));
         }
         if let Some((_, span)) = unnamed.next() {
@@ -110,17 +111,22 @@ impl Evaluator<'_> {
         site: Span,
     ) -> Vec<Written> {
         let open = arguments.open;
-        // A field that was written under another name is told once, where it stands.
-        let meant: Vec<&str> =
-            arguments.entries.iter().filter_map(|entry| foreign_fields::meant(&entry.name.name, fields)).collect();
+        let required = |field: &&signature::Field| field.default.is_none();
+        let is_missing =
+            |field: &&signature::Field| !arguments.entries.iter().any(|entry| entry.name.name == field.name);
+        let missing: Vec<&signature::Field> = fields.iter().filter(required).filter(is_missing).collect();
+        // A field that was written under another name is told once, where it stands. Who that is takes a search.
+        let names = || arguments.entries.iter().map(|entry| entry.name.name.as_str());
+        let meant: Vec<&str> = match missing.is_empty() || open {
+            true => Vec::new(),
+            false => names().filter_map(|name| foreign_fields::meant(name, fields)).collect(),
+        };
         let mut written = self.check_entries(owner, fields, arguments.entries);
-        for field in fields {
-            if field.default.is_none() && !written.iter().any(|other| other.name == field.name) {
-                if !open && !meant.contains(&field.name) {
-                    self.missing_field(owner, field, site);
-                }
-                written.push(Written { name: field.name.to_string(), value: Datum::UNKNOWN, span: site });
+        for field in missing {
+            if !open && !meant.contains(&field.name) {
+                self.missing_field(owner, field, site);
             }
+            written.push(Written { name: field.name.into(), value: Datum::UNKNOWN, span: site });
         }
         written
     }
@@ -164,18 +170,19 @@ impl Evaluator<'_> {
 
     /// A field that was written, converted to its declared type and held against its range.
     pub fn check_entry(&mut self, owner: &str, field: &signature::Field, entry: Entry) -> Written {
-        let dir = self.dir(entry.span.source);
-        let place = format!("`{}` of `{owner}`", field.name);
-        let value = match coerce(&entry.value, &field.ty, &dir) {
+        let value = match coerce(&entry.value, &field.ty, self.dir(entry.span.source)) {
             Some(value) => value,
-            None => self.report(mismatch(&place, &entry.value, &field.ty, entry.span)),
+            None => {
+                let place = format!("`{}` of `{owner}`", field.name);
+                self.report(mismatch(place, &entry.value, &field.ty, entry.span))
+            }
         };
         let limits =
             field.range.filter(|&(low, high)| magnitudes(&value).iter().any(|number| !(low..=high).contains(number)));
         if let Some(limits) = limits {
             self.report(out_of_range(field.name, &value, limits, entry.span).help(field.summary()));
         }
-        Written { name: field.name.to_string(), value, span: entry.span }
+        Written { name: field.name.into(), value, span: entry.span }
     }
 
     /// The result of a stage: its node, or a value known by type where an argument is.
@@ -191,13 +198,16 @@ impl Evaluator<'_> {
         if let (Some((role, _)), Some(node)) = (&signature.piped, input.and_then(Datum::node)) {
             inputs.push(((*role).to_string(), node));
         }
-        let mut args = Vec::new();
+        let mut args = Vec::with_capacity(signature.fields.len());
+        let mut role = String::new();
         for field in &signature.fields {
             let written = stage.fields.iter().find(|other| other.name == field.name);
-            let Some(value) = written.map_or_else(|| field.default.clone(), |written| written.value.fold()) else {
+            let Some(mut value) = written.map_or_else(|| field.default.clone(), |written| written.value.fold()) else {
                 return Datum::UNKNOWN;
             };
-            args.push((field.name.to_string(), extract(value, field.name, &mut inputs)));
+            role.replace_range(.., field.name);
+            extract(&mut value, &mut role, &mut inputs);
+            args.push((Name::from(field.name), value));
         }
         let call = StageCall {
             kind: stage.kind.clone(),
@@ -273,7 +283,7 @@ pub(super) fn complete(fields: &[signature::Field], written: &[Written]) -> Fiel
         let given = written.iter().find(|other| other.name == field.name).map(|other| other.value.clone());
         given.or_else(|| field.default.as_ref().map(Datum::from)).unwrap_or(Datum::UNKNOWN)
     };
-    fields.iter().map(|field| (field.name.to_string(), value(field))).collect()
+    fields.iter().map(|field| (field.name.into(), value(field))).collect()
 }
 
 /// An entry as a field that is not there.

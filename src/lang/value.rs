@@ -1,5 +1,6 @@
 //! The values that expressions fold to, and their canonical JSON: the form that keys hash and workers read.
 
+use super::name::Name;
 use super::types::Dimension;
 use crate::base::kind::Kind;
 use serde_json::{Map, json};
@@ -36,7 +37,7 @@ pub struct RewardTerm {
     /// The verifier's semantic version.
     pub version: u32,
     /// Its settings, defaults filled in.
-    pub args: Vec<(String, Value)>,
+    pub args: Vec<(Name, Value)>,
 }
 
 /// A folded value. Functions stay in the evaluator: they never reach a stage's arguments.
@@ -59,9 +60,9 @@ pub enum Value {
     /// `[…]`
     List(Vec<Value>),
     /// `{ … }`
-    Record(Vec<(String, Value)>),
+    Record(Vec<(Name, Value)>),
     /// `lora(rank: 16)`, defaults filled in.
-    Variant(String, Vec<(String, Value)>),
+    Variant(Name, Vec<(Name, Value)>),
     /// A reward.
     Reward(RewardSum),
     /// The result of a stage that is to run.
@@ -89,7 +90,7 @@ impl Value {
             Value::Quantity(quantity) => quantity.to_json(),
             Value::List(items) => items.iter().map(Value::to_json).collect(),
             Value::Record(fields) => fields_to_json(fields),
-            Value::Variant(name, fields) => json!({ name: fields_to_json(fields) }),
+            Value::Variant(name, fields) => json!({ name.as_str(): fields_to_json(fields) }),
             Value::Reward(sum) => sum.to_json(),
             Value::Node(id, _) => json!({ "node": id.0 }),
             Value::Input(role) => json!({ "input": role }),
@@ -119,7 +120,7 @@ impl RewardSum {
 }
 
 /// Fields as a JSON object.
-pub fn fields_to_json(fields: &[(String, Value)]) -> serde_json::Value {
-    let fields: Map<_, _> = fields.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+pub fn fields_to_json(fields: &[(Name, Value)]) -> serde_json::Value {
+    let fields: Map<_, _> = fields.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
     serde_json::Value::Object(fields)
 }

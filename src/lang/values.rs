@@ -39,7 +39,7 @@ fn named(evaluator: &mut Evaluator, entry: ModuleId, index: usize, item: &Item) 
     match &item.kind {
         ItemKind::Let(_) | ItemKind::Param(_) | ItemKind::Recipe(_) | ItemKind::Suite(..) => {
             let value = evaluator.item(entry, index);
-            Some(Named { name: item.name()?.name.clone(), ty: value.ty().to_string(), value: value.show() })
+            Some(Named { name: item.name()?.name.to_string(), ty: value.ty().to_string(), value: value.show() })
         }
         _ => None,
     }

@@ -5,6 +5,7 @@ use crate::base::digest::Digest;
 use crate::base::kind::Kind;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
+use crate::lang::name::Name;
 use crate::lang::program::{Program, StageCall};
 use crate::lang::value::{NodeId, Value, fields_to_json};
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -45,7 +46,7 @@ pub struct Node {
     /// Where it was first configured.
     pub span: Span,
     /// Where each written field stands.
-    pub field_spans: Vec<(String, Span)>,
+    pub field_spans: Vec<(Name, Span)>,
     /// The targets that need it: pipelines `name`, cells `sweep[order=sft_rl, seed=1]`.
     pub labels: Vec<String>,
 }
@@ -343,7 +344,7 @@ fn unreadable(call: &StageCall, path: &str, message: &str) -> Diagnostic {
 }
 
 fn mentions(value: &Value, path: &str) -> bool {
-    key::paths(&[(String::new(), value.clone())]).iter().any(|found| found == path)
+    key::paths(&[("".into(), value.clone())]).iter().any(|found| found == path)
 }
 
 fn broken(span: Span, what: &str) -> Diagnostic {

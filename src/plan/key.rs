@@ -21,6 +21,7 @@
 //! Whole floats are written as integers, so that `1` and `1.0` are one value.
 
 use crate::base::digest::Digest;
+use crate::lang::name::Name;
 use crate::lang::program::StageCall;
 use crate::lang::value::{RewardSum, RewardTerm, Value, fields_to_json};
 use serde_json::{Map, Value as Json, json};
@@ -34,7 +35,7 @@ const SALT: &str = "";
 /// The readable pre-image of a deep key. `inputs` are the deep keys upstream by role, `contents` the digests of the
 /// files that the arguments name.
 pub fn document(call: &StageCall, inputs: &BTreeMap<String, Digest>, contents: &BTreeMap<String, Digest>) -> Json {
-    let args: Vec<(String, Value)> = fields_with_contents(&call.args, contents);
+    let args: Vec<(Name, Value)> = fields_with_contents(&call.args, contents);
     json!({
         "kind": call.kind,
         "semantic_version": call.version,
@@ -66,7 +67,7 @@ pub(super) fn definition(document: &Json) -> Digest {
 }
 
 /// The paths that the arguments name, each once, in order.
-pub fn paths(args: &[(String, Value)]) -> Vec<String> {
+pub fn paths(args: &[(Name, Value)]) -> Vec<String> {
     let mut found = Vec::new();
     args.iter().for_each(|(_, value)| collect_paths(value, &mut found));
     found
@@ -89,11 +90,11 @@ fn collect_paths(value: &Value, found: &mut Vec<String>) {
 
 /// The value with every path replaced by `{"content": digest}`.
 fn with_contents(value: &Value, contents: &BTreeMap<String, Digest>) -> Value {
-    let fields = |fields: &[(String, Value)]| fields_with_contents(fields, contents);
+    let fields = |fields: &[(Name, Value)]| fields_with_contents(fields, contents);
     match value {
         Value::Path(path) => {
             let content = contents.get(path).map_or(Value::None, |digest| Value::String(digest.to_string()));
-            Value::Record(vec![("content".to_string(), content)])
+            Value::Record(vec![("content".into(), content)])
         }
         Value::List(items) => Value::List(items.iter().map(|item| with_contents(item, contents)).collect()),
         Value::Record(inner) => Value::Record(fields(inner)),
@@ -106,7 +107,7 @@ fn with_contents(value: &Value, contents: &BTreeMap<String, Digest>) -> Value {
     }
 }
 
-fn fields_with_contents(fields: &[(String, Value)], contents: &BTreeMap<String, Digest>) -> Vec<(String, Value)> {
+fn fields_with_contents(fields: &[(Name, Value)], contents: &BTreeMap<String, Digest>) -> Vec<(Name, Value)> {
     fields.iter().map(|(name, value)| (name.clone(), with_contents(value, contents))).collect()
 }
 

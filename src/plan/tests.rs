@@ -39,7 +39,7 @@ fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&str, usize)]
     StageCall {
         kind: kind.into(),
         version: 1,
-        args: args.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
+        args: args.iter().map(|(name, value)| (name.to_string().into(), value.clone())).collect(),
         inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
         output: if kind == "jsonl" { Kind::Dataset } else { Kind::Model },
         name: name.into(),

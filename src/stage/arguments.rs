@@ -1,5 +1,6 @@
 //! One declaration a parameter: the Rust field, the language's type, the default, the doc line and the key bytes.
 
+use crate::lang::name::Name;
 use crate::lang::signature::{Field, Variant};
 use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
@@ -21,7 +22,7 @@ pub trait Argument: DeserializeOwned {
 /// Arguments that are themselves the value of a field: the settings of a variant.
 pub trait ToFields {
     /// The values as the language writes them, in the order of the declaration.
-    fn to_fields(&self) -> Vec<(String, Value)>;
+    fn to_fields(&self) -> Vec<(Name, Value)>;
 }
 
 /// Declares a struct of arguments with its [`Field`]s:
@@ -68,9 +69,9 @@ macro_rules! arguments {
         }
 
         impl $crate::stage::arguments::ToFields for $name {
-            fn to_fields(&self) -> Vec<(String, $crate::lang::value::Value)> {
+            fn to_fields(&self) -> Vec<($crate::lang::name::Name, $crate::lang::value::Value)> {
                 let own = vec![$(
-                    (stringify!($field).to_string(), $crate::stage::arguments::Argument::to_value(&self.$field))
+                    (stringify!($field).into(), $crate::stage::arguments::Argument::to_value(&self.$field))
                 ),*];
                 own.into_iter()$(.chain($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)))?.collect()
             }
@@ -287,7 +288,7 @@ impl<T: Argument> Argument for BTreeMap<String, T> {
         T::record_ty()
     }
     fn to_value(&self) -> Value {
-        Value::Record(self.iter().map(|(name, value)| (name.clone(), value.to_value())).collect())
+        Value::Record(self.iter().map(|(name, value)| (name.clone().into(), value.to_value())).collect())
     }
 }
 

@@ -107,7 +107,7 @@ impl Argument for DistillLoss {
             DistillLoss::Kl(kl) => ("kl", kl.to_fields()),
             DistillLoss::Jsd(jsd) => ("jsd", jsd.to_fields()),
         };
-        Value::Variant(name.to_string(), fields)
+        Value::Variant(name.into(), fields)
     }
 }
 

@@ -73,7 +73,7 @@ impl Argument for Bench {
     }
     fn to_value(&self) -> Value {
         let Bench::Bench(args) = self;
-        Value::Variant("bench".to_string(), args.to_fields())
+        Value::Variant("bench".into(), args.to_fields())
     }
 }
 

@@ -25,7 +25,7 @@ impl Argument for Format {
     }
     fn to_value(&self) -> Value {
         match self {
-            Format::Columns(columns) => Value::Variant("columns".to_string(), arguments_of(columns).to_fields()),
+            Format::Columns(columns) => Value::Variant("columns".into(), arguments_of(columns).to_fields()),
             named => Value::String(named.name().to_string()),
         }
     }

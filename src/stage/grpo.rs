@@ -132,7 +132,7 @@ impl Argument for OverlongArg {
             OverlongArg::Keep => Value::String("keep".to_string()),
             OverlongArg::Mask => Value::String("mask".to_string()),
             OverlongArg::Zero => Value::String("zero".to_string()),
-            OverlongArg::Soft(args) => Value::Variant("soft".to_string(), args.to_fields()),
+            OverlongArg::Soft(args) => Value::Variant("soft".into(), args.to_fields()),
         }
     }
 }

@@ -21,7 +21,7 @@ fn term(term: &RewardTerm) -> value::RewardTerm {
         weight: term.weight,
         reward: term.reward.clone(),
         version: term.version,
-        args: term.args.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        args: term.args.iter().map(|(name, value)| (name.clone().into(), text(value))).collect(),
     }
 }
 

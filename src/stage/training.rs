@@ -116,7 +116,7 @@ impl Argument for Adapter {
     }
     fn to_value(&self) -> Value {
         let Adapter::Lora(args) = self;
-        Value::Variant("lora".to_string(), args.to_fields())
+        Value::Variant("lora".into(), args.to_fields())
     }
 }
 
@@ -149,7 +149,7 @@ impl Argument for ScheduleArg {
             ScheduleArg::Cosine => Value::String("cosine".to_string()),
             ScheduleArg::Linear => Value::String("linear".to_string()),
             ScheduleArg::Constant => Value::String("constant".to_string()),
-            ScheduleArg::Wsd(args) => Value::Variant("wsd".to_string(), args.to_fields()),
+            ScheduleArg::Wsd(args) => Value::Variant("wsd".into(), args.to_fields()),
         }
     }
 }

@@ -62,10 +62,7 @@ fn code(path: String, dir: &str) -> Datum {
         Some((inside, Some(Component::Normal(_)))) => inside.to_string_lossy().into_owned(),
         _ => path.rsplit('/').next().unwrap_or(&path).to_string(),
     };
-    Datum::record(vec![
-        ("file".to_string(), Datum::Plain(Value::Path(path))),
-        ("name".to_string(), Datum::string(name)),
-    ])
+    Datum::record(vec![("file".into(), Datum::Plain(Value::Path(path))), ("name".into(), Datum::string(name))])
 }
 
 fn is_suite(fields: &Fields) -> bool {

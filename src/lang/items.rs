@@ -47,7 +47,7 @@ impl Evaluator<'_> {
                 // Its settings may name any stage of the file.
                 ItemKind::Profile(name, record) => {
                     let settings = self.profile(record);
-                    wanted.profiles.push(Profile { name: name.name.clone(), settings, span: name.span });
+                    wanted.profiles.push(Profile { name: name.name.to_string(), settings, span: name.span });
                 }
                 _ => {}
             }

@@ -6,6 +6,7 @@ use super::check::{coerce, magnitudes, mismatch, out_of_range};
 use super::datum::Datum;
 use super::eval::{Evaluator, Frame};
 use super::foreign_fields::called;
+use super::name::Name;
 use super::nearest::nearest;
 use super::signature::Field as Setting;
 use super::stages::foreign;
@@ -28,14 +29,14 @@ enum Shape<'a> {
 
 impl Evaluator<'_> {
     /// The settings of a profile.
-    pub fn profile(&mut self, record: &Record) -> Vec<(String, Value)> {
+    pub fn profile(&mut self, record: &Record) -> Vec<(Name, Value)> {
         let catalogue = self.catalogue;
         self.settings("profile", &catalogue.profile.fields, record)
     }
 
     /// The settings of a record that are declared, each with its value.
-    fn settings(&mut self, owner: &str, declared: &[Setting], record: &Record) -> Vec<(String, Value)> {
-        let mut settings: Vec<(String, Value)> = Vec::new();
+    fn settings(&mut self, owner: &str, declared: &[Setting], record: &Record) -> Vec<(Name, Value)> {
+        let mut settings: Vec<(Name, Value)> = Vec::new();
         for (name, expr) in self.written_once(record) {
             let value = match declared.iter().find(|setting| setting.name == name.name) {
                 Some(setting) => self.setting(owner, setting, name, expr),
@@ -195,7 +196,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn plain_fields(&mut self, record: &Record) -> Option<Vec<(String, Value)>> {
+    fn plain_fields(&mut self, record: &Record) -> Option<Vec<(Name, Value)>> {
         self.written_once(record).into_iter().map(|(name, expr)| Some((name.name.clone(), self.plain(expr)?))).collect()
     }
 

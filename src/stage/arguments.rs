@@ -279,7 +279,7 @@ impl Argument for CodePath {
     }
     fn to_value(&self) -> Value {
         let name = Value::String(self.name.clone());
-        Value::Record(vec![("file".to_string(), self.file.to_value()), ("name".to_string(), name)])
+        Value::Record(vec![("file".into(), self.file.to_value()), ("name".into(), name)])
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a profile can set: declared as arguments of a stage are, and never hashed.
 
 use super::arguments::{Argument, Bytes, Millis, ToFields, arguments, string_argument};
+use crate::lang::name::Name;
 use crate::lang::signature::{ProfileSignature, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
@@ -131,7 +132,7 @@ impl Argument for Executor {
     fn to_value(&self) -> Value {
         match self {
             Executor::Local => Value::String("local".to_string()),
-            Executor::Slurm(args) => Value::Variant("slurm".to_string(), args.to_fields()),
+            Executor::Slurm(args) => Value::Variant("slurm".into(), args.to_fields()),
         }
     }
 }
@@ -150,7 +151,7 @@ impl ProfileArgs {
     ///
     /// # Errors
     /// What cannot be read, which the check let through: a defect of srlm.
-    pub fn read(settings: &[(String, Value)]) -> Result<ProfileArgs, String> {
+    pub fn read(settings: &[(Name, Value)]) -> Result<ProfileArgs, String> {
         serde_json::from_value(crate::lang::value::fields_to_json(settings)).map_err(|error| error.to_string())
     }
 
@@ -194,16 +195,14 @@ mod tests {
 
     #[test]
     fn what_is_declared_reads_back_from_a_checked_file() {
-        let stage = vec![("gpus".to_string(), Value::List(vec![Int(0), Int(2)])), ("memory".to_string(), size(64e9))];
-        let settings = [
-            ("jobs".to_string(), Int(3)),
-            ("time".to_string(), Value::quantity(60_000.0, Dimension::Duration)),
-            (
-                "executor".to_string(),
-                Made("slurm".into(), vec![("partition".to_string(), Value::String("a100".into()))]),
-            ),
-            ("stages".to_string(), Record(vec![("warm".to_string(), Record(stage))])),
-            ("remote".to_string(), Value::None),
+        let stage: Vec<(Name, Value)> =
+            vec![("gpus".into(), Value::List(vec![Int(0), Int(2)])), ("memory".into(), size(64e9))];
+        let settings: [(Name, Value); 5] = [
+            ("jobs".into(), Int(3)),
+            ("time".into(), Value::quantity(60_000.0, Dimension::Duration)),
+            ("executor".into(), Made("slurm".into(), vec![("partition".into(), Value::String("a100".into()))])),
+            ("stages".into(), Record(vec![("warm".into(), Record(stage))])),
+            ("remote".into(), Value::None),
         ];
         let read = ProfileArgs::read(&settings).unwrap();
         assert_eq!((read.jobs, read.time.map(|time| time.milliseconds)), (Some(3), Some(60_000)));

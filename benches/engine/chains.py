@@ -50,8 +50,8 @@ def dvc(n):
     foreach: [{chains}]
     do:
       cmd: sh step.sh ${{item}} {step} {source} made/${{item}}.{step}.jsonl
-      deps: [step.sh, {source}]
-      outs: [made/${{item}}.{step}.jsonl]
+      deps: [step.sh, "{source}"]
+      outs: ["made/${{item}}.{step}.jsonl"]
 """
     sources = ["in.jsonl"] + [f"made/${{item}}.{step}.jsonl" for step in range(1, STEPS)]
     stages = [stage.format(step=step, chains=chains, source=source) for step, source in enumerate(sources, 1)]

@@ -31,6 +31,13 @@ pub enum StageEvent {
         /// One sentence that names the cure.
         message: String,
     },
+    /// Training goes on from a saved state.
+    Resumed {
+        /// The step it was taken after.
+        step: u64,
+        /// Seconds of training that it stands for.
+        seconds: f64,
+    },
     /// A state from which the stage can resume is on disk.
     Checkpointed {
         /// The step it was taken after.

@@ -10,4 +10,5 @@ pub mod memory;
 pub mod seal;
 pub mod seed;
 pub mod source;
+pub mod state;
 pub mod tree;

@@ -27,6 +27,10 @@ fn text(shown: &Shown) -> String {
     }
     let made = &record.made;
     text += &format!("made      {} on {} in {}\n", made.time, made.host, seconds(record.seconds));
+    if let Some(resumed) = &record.resumed {
+        text +=
+            &format!("went on   from step {}, after {} of training before\n", resumed.step, seconds(resumed.seconds));
+    }
     if let Some(place) = &record.declared_at {
         text += &format!("declared  {place}\n");
     }

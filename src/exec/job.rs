@@ -2,6 +2,7 @@
 
 use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
+use crate::base::state::Places;
 use crate::stage::{Files, Metrics, StageContext, StageError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,8 +30,9 @@ pub struct Job {
     pub out: PathBuf,
     /// A name for a folder of the stage's own.
     pub work: PathBuf,
-    /// The folder for training states.
-    pub states: PathBuf,
+    /// Where a stage that trains keeps its states.
+    #[serde(default)]
+    pub states: Option<Places>,
     /// Where the worker's standard error goes.
     pub log: PathBuf,
     /// Seconds between two saved states.
@@ -89,6 +91,7 @@ pub const STOP_LINE: &str = "stop";
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::base::state::Place;
     use std::path::Path;
 
     pub(crate) fn job(name: &str, folder: &Path) -> Job {
@@ -102,7 +105,12 @@ pub(crate) mod tests {
             contents: BTreeMap::new(),
             out: folder.join("out"),
             work: folder.join("work"),
-            states: folder.join("states"),
+            states: Some(Places {
+                own: Place { folder: folder.join("states"), trajectory: Digest::of_bytes(b"own") },
+                shared: None,
+                key: Digest::of_bytes(b"key"),
+                budget: serde_json::json!({"steps": 60}),
+            }),
             log: folder.join("log"),
             checkpoint_seconds: 60.0,
         }

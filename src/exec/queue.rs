@@ -9,6 +9,8 @@ pub struct Queue<N> {
     /// In the order in which they should run: everything behind the first target, then the second, …
     order: Vec<N>,
     needs: BTreeMap<N, BTreeSet<N>>,
+    /// What a stage waits for though it does not need its result.
+    put_off: BTreeMap<N, BTreeSet<N>>,
     ready: BTreeSet<usize>,
 }
 
@@ -27,7 +29,31 @@ impl<N: Copy + Ord> Queue<N> {
             .filter_map(|(&stage, inputs)| Some((stage, waiting(&walk.found, inputs.as_deref()?))))
             .collect();
         let ready = (0..walk.order.len()).filter(|&at| needs[&walk.order[at]].is_empty()).collect();
-        Queue { order: walk.order, needs, ready }
+        Queue { order: walk.order, needs, put_off: BTreeMap::new(), ready }
+    }
+
+    /// Puts `stage` off until `other` has ended, well or not. To be called before the first stage is taken; nothing may
+    /// wait for itself by way of others.
+    pub fn put_off(&mut self, stage: N, other: N) {
+        if self.needs.contains_key(&stage) && self.needs.contains_key(&other) {
+            self.put_off.entry(stage).or_default().insert(other);
+            let order = &self.order;
+            self.ready.retain(|&at| order[at] != stage);
+        }
+    }
+
+    /// `stage` has ended: what was put off for it alone, and needs nothing more, is ready.
+    fn release(&mut self, stage: N) {
+        for (at, other) in self.order.iter().enumerate() {
+            let Some(put_off) = self.put_off.get_mut(other) else { continue };
+            if !put_off.remove(&stage) || !put_off.is_empty() {
+                continue;
+            }
+            self.put_off.remove(other);
+            if self.needs.get(other).is_some_and(BTreeSet::is_empty) {
+                self.ready.insert(at);
+            }
+        }
     }
 
     /// Takes the first stage that waits for nothing.
@@ -40,10 +66,11 @@ impl<N: Copy + Ord> Queue<N> {
         self.needs.remove(&stage);
         for (at, other) in self.order.iter().enumerate() {
             let Some(needs) = self.needs.get_mut(other) else { continue };
-            if needs.remove(&stage) && needs.is_empty() {
+            if needs.remove(&stage) && needs.is_empty() && !self.put_off.contains_key(other) {
                 self.ready.insert(at);
             }
         }
+        self.release(stage);
     }
 
     /// `stage` has no result: removes everything that needs it, directly or not, and returns it in order.
@@ -59,6 +86,7 @@ impl<N: Copy + Ord> Queue<N> {
         lost.remove(&stage);
         let blocked: Vec<N> = self.order.iter().copied().filter(|other| lost.contains(other)).collect();
         blocked.iter().for_each(|other| drop(self.needs.remove(other)));
+        blocked.iter().chain([&stage]).for_each(|&ended| self.release(ended));
         blocked
     }
 }
@@ -126,6 +154,26 @@ mod tests {
         assert_eq!([queue.take(), queue.take(), queue.take()], [Some("data"), Some("other"), None]);
         queue.finish("data");
         assert_eq!([queue.take(), queue.take()], [Some("warm"), None]);
+    }
+
+    #[test]
+    fn what_is_put_off_waits_for_the_end_of_another_whichever_it_is() {
+        let mut waits = queue();
+        waits.put_off("other", "warm");
+        assert_eq!([waits.take(), waits.take()], [Some("data"), None]);
+        waits.finish("data");
+        assert_eq!([waits.take(), waits.take()], [Some("warm"), None]);
+        assert_eq!(waits.fail("warm"), ["reason", "exam1", "exam2"]);
+        assert_eq!([waits.take(), waits.take()], [Some("other"), None]);
+
+        let mut waits = queue();
+        waits.put_off("exam1", "exam2");
+        let mut order = Vec::new();
+        while let Some(stage) = waits.take() {
+            order.push(stage);
+            waits.finish(stage);
+        }
+        assert_eq!(order, ["data", "warm", "reason", "exam2", "exam1", "other"]);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use super::summary::{Outcome, Summary};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, Sink, StageEvent, StageRef};
 use crate::base::source::SourceMap;
-use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step};
+use crate::base::state::Places;
+use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step, Trajectories};
 use crate::stage::{Metrics, StageError};
-use crate::store::{Attempt, Holder, Lease, LeaseOutcome, Owner, Record, RecordDraft, Store, StoreError};
+use crate::store::{Attempt, Holder, Lease, LeaseOutcome, Owner, Record, RecordDraft, Resumed, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,6 +91,8 @@ struct Engine<'a> {
     /// Stages that another process works on.
     waiting: BTreeSet<usize>,
     outcomes: BTreeMap<usize, Outcome>,
+    /// Whether there were training states when the run began.
+    has_states: bool,
     /// Nothing new is started: a stage failed, or the user asked to stop.
     halted: bool,
     stops_heeded: usize,
@@ -102,9 +105,17 @@ struct Active {
     node: usize,
     inputs: BTreeMap<String, Digest>,
     attempt: Attempt,
-    lease: Lease,
+    leases: Leases,
+    resumed: Option<Resumed>,
     started: Instant,
     beaten: Instant,
+}
+
+/// What a stage holds while it runs.
+struct Leases {
+    key: Lease,
+    /// That on the states it shares with longer and shorter trainings.
+    training: Option<Lease>,
 }
 
 impl<'a> Engine<'a> {
@@ -114,18 +125,21 @@ impl<'a> Engine<'a> {
             let inputs = || world.graph.node(index).inputs.iter().map(|(_, input)| *input).collect();
             (!cached).then(inputs)
         };
+        let mut queue = Queue::new(&world.plan.targets, needs);
+        world.plan.chains.iter().for_each(|(&node, link)| queue.put_off(node, link.before));
         Engine {
             world,
             settings,
             executor,
             resolver: Resolver::new(world.graph, world.store, world.sources),
             owner: Owner::current(&settings.run),
-            queue: Queue::new(&world.plan.targets, needs),
+            queue,
             known: BTreeMap::new(),
             verified: BTreeSet::new(),
             active: BTreeMap::new(),
             waiting: BTreeSet::new(),
             outcomes: BTreeMap::new(),
+            has_states: !world.store.trajectories().is_empty(),
             halted: false,
             stops_heeded: 0,
             started: Instant::now(),
@@ -209,18 +223,40 @@ impl<'a> Engine<'a> {
 
     /// Takes the lease, looks once more whether the result is there by now, and starts the stage if not.
     fn try_start(&mut self, node: usize) -> Result<(), StoreError> {
-        let lease = match self.world.store.lease(&self.node(node).key, &self.owner)? {
+        let key = match self.world.store.lease(&self.node(node).key, &self.owner)? {
             LeaseOutcome::Acquired(lease) => lease,
             LeaseOutcome::Held(holder) => {
-                if self.waiting.insert(node) {
-                    self.tell(Event::StageWaiting { stage: self.stage(node), holder: describe(&holder) });
-                }
+                self.wait(node, describe(&holder));
                 return Ok(());
             }
         };
-        self.waiting.remove(&node);
         let step = self.resolver.decide(node, &self.known)?;
-        if step.status.is_cached() { self.take_cached(step) } else { self.start(step, lease) }
+        if step.status.is_cached() {
+            self.waiting.remove(&node);
+            return self.take_cached(step);
+        }
+        let trajectories = step.inputs.as_ref().and_then(|inputs| self.node(node).trajectories(inputs));
+        let training = match trajectories.as_ref().and_then(|trajectories| trajectories.shared) {
+            None => None,
+            Some(trajectory) => match self.world.store.lease(&trajectory, &self.owner)? {
+                LeaseOutcome::Acquired(lease) => Some(lease),
+                LeaseOutcome::Held(holder) => {
+                    self.wait(node, format!("{}, on the same training with another budget", describe(&holder)));
+                    return Ok(());
+                }
+            },
+        };
+        self.waiting.remove(&node);
+        // A shorter training may have ended since the first look.
+        let step = if training.is_some() { self.resolver.decide(node, &self.known)? } else { step };
+        let states = trajectories.map(|trajectories| trajectories.places(self.world.store, self.node(node).key));
+        self.start(step, Leases { key, training }, states)
+    }
+
+    fn wait(&mut self, node: usize, holder: String) {
+        if self.waiting.insert(node) {
+            self.tell(Event::StageWaiting { stage: self.stage(node), holder });
+        }
     }
 
     /// A result that is there already; one found by its shallow key is recorded under the deep key, too.
@@ -234,6 +270,11 @@ impl<'a> Engine<'a> {
             _ => record,
         };
         self.world.store.clear_leftovers(&record.key);
+        if self.has_states
+            && let Some(trajectories) = self.trajectories(node, &record.inputs)
+        {
+            self.world.store.drop_states(&trajectories.own);
+        }
         self.tell(Event::StageCached { stage: self.stage(node) });
         self.take_record(node, &record);
         self.outcomes.insert(node, Outcome::Cached(Box::new(record)));
@@ -247,12 +288,15 @@ impl<'a> Engine<'a> {
         self.queue.finish(node);
     }
 
-    fn start(&mut self, step: Step, lease: Lease) -> Result<(), StoreError> {
+    fn start(&mut self, step: Step, leases: Leases, states: Option<Places>) -> Result<(), StoreError> {
         let node = step.node;
         let inputs = step.inputs.unwrap_or_default();
         let attempt = self.world.store.attempt(&self.node(node).key)?;
+        for place in states.iter().flat_map(Places::all) {
+            self.world.store.prepare_states(place)?;
+        }
         let submitted = match self.check_inputs(&inputs)? {
-            Ok(()) => self.job(node, &inputs, &attempt)?.and_then(|job| self.executor.submit(job)),
+            Ok(()) => self.job(node, &inputs, &attempt, states)?.and_then(|job| self.executor.submit(job)),
             Err(error) => Err(error),
         };
         let ticket = match submitted {
@@ -268,7 +312,8 @@ impl<'a> Engine<'a> {
         };
         self.tell(Event::StageStarted { stage: self.stage(node), resumed_from, reason: step.reason });
         let now = Instant::now();
-        self.active.insert(ticket, Active { node, inputs, attempt, lease, started: now, beaten: now });
+        let active = Active { node, inputs, attempt, leases, resumed: None, started: now, beaten: now };
+        self.active.insert(ticket, active);
         Ok(())
     }
 
@@ -290,6 +335,7 @@ impl<'a> Engine<'a> {
         index: usize,
         inputs: &BTreeMap<String, Digest>,
         attempt: &Attempt,
+        states: Option<Places>,
     ) -> Result<Result<Job, StageError>, StoreError> {
         let node = self.node(index);
         let files = |(role, digest): (&String, &Digest)| Ok((role.clone(), self.world.store.artifact(digest)?.files()));
@@ -306,7 +352,7 @@ impl<'a> Engine<'a> {
             contents: node.contents.clone(),
             out: attempt.out.clone(),
             work: attempt.work(),
-            states: attempt.states.clone(),
+            states,
             log: attempt.log(),
             checkpoint_seconds: self.settings.checkpoint_seconds,
         }))
@@ -325,8 +371,12 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn pass_on(&self, ticket: Ticket, said: StageEvent) {
-        if let Some(active) = self.active.get(&ticket) {
+    fn pass_on(&mut self, ticket: Ticket, said: StageEvent) {
+        if let Some(active) = self.active.get_mut(&ticket) {
+            if let StageEvent::Resumed { step, seconds } = said {
+                active.resumed = Some(Resumed { step, seconds });
+            }
+            let active = &self.active[&ticket];
             self.tell(Event::StageSaid { stage: self.stage(active.node), said });
         }
     }
@@ -345,6 +395,8 @@ impl<'a> Engine<'a> {
             }
             Err(error) => {
                 active.attempt.give_up();
+                let trajectories = self.trajectories(active.node, &active.inputs);
+                trajectories.iter().flat_map(Trajectories::all).for_each(|key| self.world.store.drop_bare_states(key));
                 self.fail(active.node, error)
             }
         }
@@ -362,7 +414,9 @@ impl<'a> Engine<'a> {
     fn publish(&mut self, active: Active, metrics: Metrics, peak_memory: Option<u64>) -> Result<(), StoreError> {
         let node = active.node;
         let seconds = active.started.elapsed().as_secs_f64();
-        let draft = RecordDraft { peak_memory, ..self.draft(node, active.inputs, metrics, seconds) };
+        let trajectories = self.trajectories(node, &active.inputs);
+        let (resumed, draft) = (active.resumed, self.draft(node, active.inputs, metrics, seconds));
+        let draft = RecordDraft { peak_memory, resumed, ..draft };
         let outputs = BTreeMap::from([(self.node(node).output_role(), active.attempt.out.clone())]);
         let record = match self.world.store.publish(draft, &outputs) {
             Ok(record) => record,
@@ -375,7 +429,8 @@ impl<'a> Engine<'a> {
                 };
             }
         };
-        drop(active.lease);
+        trajectories.iter().for_each(|trajectories| self.settle_states(trajectories));
+        drop(active.leases);
         self.verified.extend(record.outputs.values());
         let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
         let device = record.made.device.clone();
@@ -385,9 +440,24 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// A stage with a result needs no states of its own any more; those that longer trainings may start from stay,
+    /// within their bounds.
+    fn settle_states(&self, trajectories: &Trajectories) {
+        let store = self.world.store;
+        store.drop_states(&trajectories.own);
+        if let Some(shared) = &trajectories.shared {
+            store.drop_bare_states(shared);
+            store.keep_states_in_bounds();
+        }
+    }
+
+    fn trajectories(&self, node: usize, inputs: &BTreeMap<String, Digest>) -> Option<Trajectories> {
+        self.node(node).trajectories(inputs)
+    }
+
     fn interrupt(&mut self, active: Active, saved_at: Option<u64>) {
         let node = active.node;
-        let saved_at = saved_at.or_else(|| self.world.store.newest_state(&self.node(node).key));
+        let saved_at = saved_at.or_else(|| self.node(node).newest_state(self.world.store, &active.inputs));
         active.attempt.discard();
         self.tell(Event::StageInterrupted { stage: self.stage(node), saved_at });
         self.outcomes.insert(node, Outcome::Interrupted { saved_at });
@@ -413,7 +483,8 @@ impl<'a> Engine<'a> {
             active.beaten = Instant::now();
             // A lease that is lost, or whose heartbeat a full disk refuses, saves no double work any more, and spoils
             // nothing: the first record wins.
-            let _ = active.lease.beat();
+            let _ = active.leases.key.beat();
+            let _ = active.leases.training.as_ref().map(Lease::beat);
         }
     }
 
@@ -428,6 +499,7 @@ impl<'a> Engine<'a> {
             inputs,
             metrics,
             seconds,
+            resumed: None,
             threads: self.settings.threads,
             peak_memory: None,
             device: CPU.to_string(),

@@ -4,14 +4,18 @@ use super::mock::MockExecutor;
 use super::run::{Settings, World, run};
 use super::{Outcome, Summary, job::Job};
 use crate::base::digest::Digest;
-use crate::base::event::{Event, NullSink, Sink};
+use crate::base::event::{Event, NullSink, Sink, StageEvent};
 use crate::base::kind::Kind;
 use crate::base::source::{SourceId, SourceMap, Span};
+use crate::base::state::Manifest;
 use crate::lang::program::{Pipeline, Program, StageCall};
+use crate::lang::signature::Training;
+use crate::lang::types::Dimension;
 use crate::lang::value::{NodeId, Value};
 use crate::plan::{Files, Graph, resolve};
 use crate::stage::{Metrics, StageContext, StageError};
-use crate::store::Store;
+use crate::store::{Resumed, Store};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -36,7 +40,17 @@ fn call(name: &str, output: Kind, tag: i64, inputs: &[(&str, usize)]) -> StageCa
         name: name.into(),
         span: Span::new(SourceId(0), 0, 1),
         field_spans: vec![],
+        training: None,
     }
+}
+
+/// A stage that trains for so many steps.
+fn training(name: &str, steps: i64) -> StageCall {
+    let mut call = call(name, Kind::Model, 0, &[("model", 0), ("data", 1)]);
+    call.kind = "warm_kind".into();
+    call.args.push(("budget".into(), Value::quantity(steps as f64, Dimension::Steps)));
+    call.training = Some(TRAINING);
+    call
 }
 
 /// base, data → warm → reason → exam; warm → early. `tag` is a field of `data`.
@@ -44,7 +58,7 @@ fn program(tag: i64) -> Program {
     let calls = vec![
         call("base", Kind::Model, 0, &[]),
         call("data", Kind::Dataset, tag, &[]),
-        call("warm", Kind::Model, 0, &[("model", 0), ("data", 1)]),
+        training("warm", 9),
         call("reason", Kind::Model, 0, &[("model", 2), ("data", 1)]),
         call("exam", Kind::Scores, 0, &[("model", 3)]),
         call("early", Kind::Scores, 1, &[("model", 2)]),
@@ -68,6 +82,33 @@ fn write_output(job: &Job, context: &StageContext) -> Result<Metrics, StageError
     files.iter().try_for_each(|(name, bytes)| fs::write(context.out.join(name), bytes))?;
     fs::write(context.out.join("made_by"), &job.name)?;
     Ok(Metrics::from([("loss".into(), 0.5)]))
+}
+
+/// Steps are all that `warm` trains for, and a longer one is a continuation.
+const TRAINING: Training = Training {
+    budget: "budget",
+    of_the_end: &[],
+    total: |args| args["budget"]["steps"].as_u64(),
+    open: |_, total| Some(total),
+};
+
+/// Saves a state that a longer training may start from.
+fn save_state(context: &StageContext, step: u64) -> Result<(), StageError> {
+    let places = context.states.as_ref().ok_or_else(|| StageError::machine("the stage has no place for states"))?;
+    let place = places.common();
+    fs::create_dir_all(place.state(step))?;
+    let manifest = Manifest {
+        trajectory: place.trajectory,
+        step,
+        key: places.key,
+        budget: places.budget.clone(),
+        total: step,
+        end: true,
+        seconds: step as f64,
+        metrics: Metrics::new(),
+        files: BTreeMap::new(),
+    };
+    Ok(manifest.write(&place.state(step))?)
 }
 
 #[derive(Default)]
@@ -240,9 +281,7 @@ fn a_stop_keeps_the_saved_state_and_the_next_run_resumes() {
         if job.name != "warm" {
             return write_output(job, context);
         }
-        let state = context.states.join("step-00000007");
-        fs::create_dir_all(&state)?;
-        fs::write(state.join("state.json"), "{}")?;
+        save_state(context, 7)?;
         bench.stops.store(1, Ordering::Relaxed);
         Err(StageError::Interrupted { saved_at: Some(7) })
     });
@@ -256,6 +295,90 @@ fn a_stop_keeps_the_saved_state_and_the_next_run_resumes() {
     assert!(!summary.interrupted);
     let resumed = |event: &Event| matches!(event, Event::StageStarted { resumed_from: Some(7), .. });
     assert_eq!(heard.0.into_inner().unwrap().iter().filter(|event| resumed(event)).count(), 1);
+}
+
+/// base, data → warm of 9 steps, of 2 and of 5, each a target.
+fn budgets() -> Program {
+    let mut program = program(1);
+    program.calls.truncate(2);
+    program.calls.extend([("long", 9), ("short", 2), ("middle", 5)].map(|(name, steps)| training(name, steps)));
+    program.pipelines.truncate(1);
+    let first = program.pipelines.remove(0);
+    program.pipelines =
+        (2..5).map(|target| Pipeline { target: NodeId(target), name: target.to_string(), ..first.clone() }).collect();
+    program
+}
+
+/// Does the steps that no state stands for, and counts them.
+fn train(done: &AtomicUsize, job: &Job, context: &StageContext) -> Result<Metrics, StageError> {
+    let Some(places) = &context.states else { return write_output(job, context) };
+    let total = job.args["budget"]["steps"].as_u64().unwrap_or_default();
+    let from = places.common().states().iter().map(|state| state.step).filter(|&step| step <= total).max();
+    if let Some(step) = from {
+        context.say(StageEvent::Resumed { step, seconds: step as f64 });
+    }
+    done.fetch_add((total - from.unwrap_or(0)) as usize, Ordering::Relaxed);
+    save_state(context, total)?;
+    write_output(job, context)
+}
+
+#[test]
+fn a_sweep_of_budgets_costs_its_maximum_whatever_the_order_and_the_jobs() {
+    for jobs in [1, 4] {
+        let bench = Bench { jobs, ..Bench::new() };
+        let done = AtomicUsize::new(0);
+        let (summary, ran, _) = bench.run(&budgets(), &NullSink, |job, context| train(&done, job, context));
+        assert_eq!(ran, ["base", "data", "short", "middle", "long"]);
+        assert_eq!((summary.finished(), done.into_inner()), (5, 9));
+        let resumed = |node: usize| summary.record(node).and_then(|record| record.resumed);
+        assert_eq!((resumed(3), resumed(2)), (None, Some(Resumed { step: 5, seconds: 5.0 })));
+    }
+}
+
+#[test]
+fn a_longer_training_begins_where_a_shorter_one_failed_or_was_made_before() {
+    let bench = Bench { keep_going: true, ..Bench::new() };
+    let done = AtomicUsize::new(0);
+    let (summary, ran, _) = bench.run(&budgets(), &NullSink, |job, context| match job.name.as_str() {
+        "short" => Err(StageError::machine("out of memory")),
+        "long" => panic!("not yet"),
+        _ => train(&done, job, context),
+    });
+    assert_eq!((ran.len(), summary.failed(), done.load(Ordering::Relaxed)), (5, 2, 5));
+    let heard = Heard::default();
+    bench.run(&budgets(), &heard, |job, context| train(&done, job, context));
+    assert_eq!(done.into_inner(), 5 + 2 + 4);
+    let from = |event: &Event| match event {
+        Event::StageStarted { stage, resumed_from, .. } => Some((stage.name.clone(), *resumed_from)),
+        _ => None,
+    };
+    let started: Vec<_> = heard.0.into_inner().unwrap().iter().filter_map(from).collect();
+    assert_eq!(started, [("short".to_string(), None), ("long".to_string(), Some(5))]);
+}
+
+#[test]
+fn two_runs_of_two_budgets_take_turns_on_one_training() {
+    let bench = Bench::new();
+    let (long, short) = (
+        Program { pipelines: vec![budgets().pipelines.remove(0)], ..budgets() },
+        Program { pipelines: vec![budgets().pipelines.remove(1)], ..budgets() },
+    );
+    bench.run(&Program { pipelines: vec![], ..budgets() }, &NullSink, write_output);
+    let (done, at_once) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let slow = |job: &Job, context: &StageContext| {
+        if context.states.is_some() {
+            assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+            std::thread::sleep(Duration::from_millis(60));
+            at_once.fetch_sub(1, Ordering::SeqCst);
+        }
+        train(&done, job, context)
+    };
+    std::thread::scope(|scope| {
+        for program in [&long, &short] {
+            scope.spawn(|| assert_eq!(bench.run(program, &NullSink, slow).0.failed(), 0));
+        }
+    });
+    assert!([9, 11].contains(&done.load(Ordering::Relaxed)), "the longer one first, or after the shorter");
 }
 
 #[test]

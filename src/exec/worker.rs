@@ -3,6 +3,7 @@
 use super::job::{Job, Message, STOP_LINE};
 use crate::base::event::StageEvent;
 use crate::base::memory::own_peak;
+use crate::base::state::{Place, Places};
 use crate::stage::{self, Metrics, StageContext, StageError};
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -42,18 +43,16 @@ fn run_job(job: &Job, output: &Mutex<impl Write + Send>, stop: &AtomicBool) -> R
     let stage = stage::find(&job.kind)
         .ok_or_else(|| StageError::machine(format!("this build of srlm has no stage kind `{}`", job.kind)))?;
     stage::refuse_unbuilt(&job.kind, &job.args)?;
-    let _turn = wait_for_orphan(job);
+    let _turns = wait_for_orphans(job);
     let say = |said: StageEvent| send(output, &Message::Said { said });
     let context = job.context(&say, stop);
     catching(|context| stage.run(context), &context)
 }
 
-/// Locks the folder of training states until this process ends. A worker whose run was killed may still be saving its
-/// last state there; where a file system knows no locks, states written aside and renamed must do.
-fn wait_for_orphan(job: &Job) -> Option<File> {
-    let lock = File::create(job.states.join(".lock")).ok()?;
-    lock.lock().ok()?;
-    Some(lock)
+/// Locks the stage's training states until this process ends. A worker whose run was killed may still be saving its
+/// last state there.
+fn wait_for_orphans(job: &Job) -> Vec<File> {
+    job.states.iter().flat_map(Places::all).filter_map(Place::lock).collect()
 }
 
 /// Runs `work`; a panic in it becomes an error that asks for a report.

@@ -5,9 +5,10 @@ use super::datum::{Datum, Fields};
 use super::name::Name;
 use super::nearest::nearest;
 use super::resolve::{join, normalised};
+use super::signature::Field;
 use super::types::{Dimension, Type};
 use super::units;
-use super::value::Value;
+use super::value::{Quantity, Value};
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use std::fmt::Display;
@@ -117,7 +118,9 @@ fn suggest(found: Diagnostic, value: &Datum, wanted: &Type, span: Span) -> Diagn
             let written = format!("{}{}", value.show(), units::base_name(*only));
             found.help(format!("give the number a unit, such as `{written}`")).fix(span, written)
         }
-        ([Dimension::Percent], Datum::Plain(Value::Float(share)), _) if (0.0..=1.0).contains(share) => {
+        (fitting, Datum::Plain(Value::Float(share)), _)
+            if fitting.contains(&Dimension::Percent) && (0.0..=1.0).contains(share) =>
+        {
             let written = format!("{}%", (share * 1e8).round() / 1e6);
             found.help(format!("a share is written in hundredths: `{written}`")).fix(span, written)
         }
@@ -226,6 +229,16 @@ pub(super) fn magnitudes(value: &Datum) -> Vec<f64> {
 
 /// A limit beyond this is none.
 const UNLIMITED: f64 = 1e300;
+
+/// What the numbers of a field's value must lie between. Where the field takes several units, a share among them is one
+/// of a whole, and the range is that of the others.
+pub(super) fn limits_of(field: &Field, value: &Datum) -> Option<(f64, f64)> {
+    let is_share = |quantity: &Quantity| quantity.dimension == Dimension::Percent;
+    match (&field.ty, value) {
+        (Type::OneOf(_), Datum::Plain(Value::Quantity(quantity))) if is_share(quantity) => Some((0.0, 100.0)),
+        _ => field.range,
+    }
+}
 
 /// A number of the value is outside of `low..=high`.
 pub(super) fn out_of_range(name: &str, value: &Datum, (low, high): (f64, f64), span: Span) -> Diagnostic {

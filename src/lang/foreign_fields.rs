@@ -158,11 +158,9 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
 
 /// Aliases whose numbers mean something else than ours: what to write instead.
 const OTHER_MEANING: &[(&str, &str)] = &[
-    ("warmup_steps", "a share of the steps, such as `warmup: 3%`"),
-    ("num_warmup_steps", "a share of the steps, such as `warmup: 3%`"),
     ("min_lr", "a share of the peak, such as `min_lr_ratio: 0.1`"),
     ("min_learning_rate", "a share of the peak, such as `min_lr_ratio: 0.1`"),
-    ("warmup_epochs", "a share of the steps, such as `warmup: 3%`"),
+    ("warmup_epochs", "a share of the steps or a number of them, such as `warmup: 3%` or `warmup: 20steps`"),
 ];
 
 /// Aliases that are a truth value where ours is a choice: name, value, ours.
@@ -265,7 +263,12 @@ fn dimension_of(alias: &str, ty: &Type) -> Option<Dimension> {
         Type::Quantity(dimension) => Some(*dimension),
         Type::Optional(inner) => dimension_of(alias, inner),
         Type::OneOf(options) => {
-            let words = [("epoch", Dimension::Epochs), ("step", Dimension::Steps), ("token", Dimension::Tokens)];
+            let words = [
+                ("ratio", Dimension::Percent),
+                ("epoch", Dimension::Epochs),
+                ("step", Dimension::Steps),
+                ("token", Dimension::Tokens),
+            ];
             let meant = words.iter().find(|(word, _)| alias.contains(word))?.1;
             options.contains(&Type::Quantity(meant)).then_some(meant)
         }
@@ -286,6 +289,9 @@ mod tests {
         assert_eq!(converted("max_steps", &Datum::int(100), &budget).as_deref(), Some("100steps"));
         let share = Type::Quantity(Dimension::Percent);
         assert_eq!(converted("warmup_ratio", &Datum::float(0.03), &share).as_deref(), Some("3%"));
+        let warmup = Type::OneOf([Dimension::Percent, Dimension::Steps].map(Type::Quantity).to_vec());
+        assert_eq!(converted("warmup_steps", &Datum::int(20), &warmup).as_deref(), Some("20steps"));
+        assert_eq!(converted("lr_warmup_steps_ratio", &Datum::float(0.03), &warmup).as_deref(), Some("3%"));
         assert_eq!(converted("lr", &Datum::float(0.03), &Type::Float), None);
         assert_eq!(converted("max_steps", &Datum::float(0.5), &budget), None);
     }

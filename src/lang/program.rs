@@ -1,6 +1,7 @@
 //! What a checked and evaluated file is: stage calls without duplicates, and what the file asks of them.
 
 use super::name::Name;
+use super::signature::Training;
 use super::value::{NodeId, Value};
 use crate::base::kind::Kind;
 use crate::base::source::Span;
@@ -25,6 +26,8 @@ pub struct StageCall {
     pub span: Span,
     /// Where each written field stands, for messages about a change.
     pub field_spans: Vec<(Name, Span)>,
+    /// How its training depends on its length, where it trains.
+    pub training: Option<Training>,
 }
 
 /// A named value that the file wants made.

@@ -4,6 +4,7 @@ use super::types::Type;
 use super::value::Value;
 use crate::base::kind::Kind;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
 /// One field of a stage kind, a reward or a variant, declared once for the checker, the docs and the key.
 #[derive(Clone, Debug)]
@@ -73,6 +74,19 @@ impl Signature {
     }
 }
 
+/// How the training of a stage kind depends on how long it goes on. The functions take its canonical arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Training {
+    /// The field that says how long.
+    pub budget: &'static str,
+    /// The fields that say nothing more of the steps that [`Training::open`] counts.
+    pub of_the_end: &'static [&'static str],
+    /// Optimiser steps in all, where the arguments alone say how many.
+    pub total: fn(&Json) -> Option<u64>,
+    /// Of so many optimiser steps, how many first ones are the same in a longer training; none where no step is.
+    pub open: fn(&Json, u64) -> Option<u64>,
+}
+
 /// A reward primitive: `verifier("name", …)` in the standard library.
 #[derive(Clone, Debug)]
 pub struct RewardSignature {
@@ -127,6 +141,8 @@ pub struct Catalogue {
     pub variants: Vec<Variant>,
     /// What a profile can set.
     pub profile: ProfileSignature,
+    /// The stage kinds that train, by name.
+    pub trainings: BTreeMap<&'static str, Training>,
 }
 
 /// What a profile can set: how to run, and never what.

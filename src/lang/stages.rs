@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Entry};
 use super::ast::*;
-use super::check::{coerce, magnitudes, mismatch, out_of_range};
+use super::check::{coerce, limits_of, magnitudes, mismatch, out_of_range};
 use super::datum::{Configured, Datum, Fields, Function, Written, kind_type};
 use super::eval::Evaluator;
 use super::foreign_fields::{self, Foreign};
@@ -177,8 +177,8 @@ impl Evaluator<'_> {
                 self.report(mismatch(place, &entry.value, &field.ty, entry.span))
             }
         };
-        let limits =
-            field.range.filter(|&(low, high)| magnitudes(&value).iter().any(|number| !(low..=high).contains(number)));
+        let limits = limits_of(field, &value)
+            .filter(|&(low, high)| magnitudes(&value).iter().any(|number| !(low..=high).contains(number)));
         if let Some(limits) = limits {
             self.report(out_of_range(field.name, &value, limits, entry.span).help(field.summary()));
         }
@@ -218,6 +218,7 @@ impl Evaluator<'_> {
             name: stage.name.clone().unwrap_or_else(|| stage.kind.clone()),
             span: stage.span,
             field_spans: stage.fields.iter().map(|field| (field.name.clone(), field.span)).collect(),
+            training: self.catalogue.trainings.get(signature.kind).copied(),
         };
         let known = self.graph.len();
         let made = self.graph.intern(call);

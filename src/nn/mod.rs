@@ -13,4 +13,4 @@ pub use gradients::{Gradients, MissingGradients};
 pub use linear::Linear;
 pub use optim::{AdamW, AdamWConfig};
 pub use params::Params;
-pub use schedule::{Schedule, Shape as ScheduleShape};
+pub use schedule::{Schedule, Shape as ScheduleShape, Warmup};

@@ -7,6 +7,7 @@ use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use crate::lang::name::Name;
 use crate::lang::program::{Program, StageCall};
+use crate::lang::signature::Training;
 use crate::lang::value::{NodeId, Value, fields_to_json};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, Reversed};
@@ -47,6 +48,8 @@ pub struct Node {
     pub span: Span,
     /// Where each written field stands.
     pub field_spans: Vec<(Name, Span)>,
+    /// How its training depends on its length, where it trains.
+    pub training: Option<Training>,
     /// The targets that need it: pipelines `name`, cells `sweep[order=sft_rl, seed=1]`.
     pub labels: Vec<String>,
 }
@@ -332,6 +335,7 @@ fn node(
         output: call.output,
         span: call.span,
         field_spans: call.field_spans.clone(),
+        training: call.training,
         labels: Vec::new(),
     }
 }

@@ -18,6 +18,9 @@
 //! | device, threads, micro-batch, memory, retries, checkpoint interval, executor, profile | shown by tests not to change a result on the CPU |
 //! | the clock, the host, the run | provenance, kept in the record |
 //!
+//! The key of a training's states, [`trajectory_key`], leaves the budget out where the schedule allows it, and has
+//! artifact digests for the inputs as the shallow key has.
+//!
 //! Whole floats are written as integers, so that `1` and `1.0` are one value.
 
 use crate::base::digest::Digest;
@@ -30,6 +33,7 @@ use std::collections::BTreeMap;
 const DEEP: &str = "srlm stage key v1";
 const SHALLOW: &str = "srlm shallow key v1";
 const DEFINITION: &str = "srlm stage definition v1";
+const TRAJECTORY: &str = "srlm trajectory key v1";
 const SALT: &str = "";
 
 /// The readable pre-image of a deep key. `inputs` are the deep keys upstream by role, `contents` the digests of the
@@ -55,6 +59,18 @@ pub fn shallow_key(document: &Json, inputs: &BTreeMap<String, Digest>) -> Digest
     let mut document = document.clone();
     document["inputs"] = json!(inputs);
     Digest::of(SHALLOW, &document)
+}
+
+/// The key of what a training has in common with others that differ from it in some fields only. As in the shallow
+/// key, the digests of what actually goes in stand for the keys upstream: a state must never go on with other rows than
+/// it came from, not even where a stage upstream was made again and came out differently.
+pub(super) fn trajectory_key(document: &Json, inputs: &BTreeMap<String, Digest>, left_out: &[&str]) -> Digest {
+    let mut document = document.clone();
+    document["inputs"] = json!(inputs);
+    if let Some(science) = document["science"].as_object_mut() {
+        left_out.iter().for_each(|field| drop(science.remove(*field)));
+    }
+    Digest::of(TRAJECTORY, &document)
 }
 
 /// The digest of a document apart from its inputs: where no record has it, no shallow key can match.

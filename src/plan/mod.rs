@@ -6,8 +6,12 @@ pub mod key;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
+pub mod trajectory;
+#[cfg(test)]
+mod trajectory_tests;
 pub mod why;
 
 pub use graph::{Files, Graph, Node, Target, UnknownTarget};
 pub use resolve::{Plan, PlanError, Resolver, Status, Step, Summary, resolve};
+pub use trajectory::Trajectories;
 pub use why::{Change, Explanation, History};

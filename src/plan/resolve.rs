@@ -1,12 +1,13 @@
 //! What must run: the one resolver that `plan` and `run` share. It only looks, and writes nothing.
 
 use super::graph::{Graph, Node, UnknownTarget};
+use super::trajectory::{self, Link};
 use super::why::{self, Explanation, History};
 use crate::base::digest::Digest;
 use crate::base::source::SourceMap;
 use crate::store::{Lookup, MissReason, Record, Store, StoreError};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -21,6 +22,11 @@ pub enum Status {
     Resume {
         /// The step of the state.
         step: u64,
+    },
+    /// It runs on from the state that a shorter training leaves, which runs before it.
+    ResumeAfter {
+        /// That stage's index in the graph.
+        before: usize,
     },
     /// It runs.
     Run,
@@ -38,14 +44,14 @@ impl Status {
 
     /// Whether it is to run, as far as is known.
     pub fn runs(self) -> bool {
-        matches!(self, Status::Resume { .. } | Status::Run | Status::MayBeCutOff)
+        matches!(self, Status::Resume { .. } | Status::ResumeAfter { .. } | Status::Run | Status::MayBeCutOff)
     }
 
     /// `hit`, `resume`, `run` or `not_needed`: the word in `plan --json`.
     pub fn word(self) -> &'static str {
         match self {
             Status::Hit | Status::ShallowHit => "hit",
-            Status::Resume { .. } => "resume",
+            Status::Resume { .. } | Status::ResumeAfter { .. } => "resume",
             Status::Run | Status::MayBeCutOff => "run",
             Status::NotNeeded => "not_needed",
         }
@@ -110,7 +116,7 @@ impl<'a> Resolver<'a> {
         {
             return Ok(shallow_hit(index, inputs.clone(), *record));
         }
-        let (status, reason) = self.to_run(index, inputs.is_some(), &missed)?;
+        let (status, reason) = self.to_run(index, inputs.as_ref(), &missed)?;
         Ok(Step { node: index, status, reason, inputs, record: None })
     }
 
@@ -130,10 +136,12 @@ impl<'a> Resolver<'a> {
             steps.push(step);
         }
         self.drop_unneeded(&mut steps, &wanted);
+        let chains = trajectory::chains(self.graph, &steps);
+        self.continue_chains(&mut steps, &chains);
         let cells = targets.iter().filter(|target| target.is_cell).count();
         let uses = wanted.iter().map(|&node| self.graph.closure(node).len()).sum();
         let summary = Summary::new(&steps, targets.len() - cells, cells, uses);
-        Ok(Plan { steps, targets: wanted, summary })
+        Ok(Plan { steps, targets: wanted, chains, summary })
     }
 
     /// Why a stage has no result, compared with the nearest earlier record; for `srlm why`.
@@ -144,16 +152,21 @@ impl<'a> Resolver<'a> {
         Ok(why::explain(self.graph, index, self.history()?, self.sources))
     }
 
-    fn to_run(&self, index: usize, inputs_known: bool, missed: &MissReason) -> Result<(Status, String), StoreError> {
+    fn to_run(
+        &self,
+        index: usize,
+        inputs: Option<&BTreeMap<String, Digest>>,
+        missed: &MissReason,
+    ) -> Result<(Status, String), StoreError> {
         let node = self.graph.node(index);
         let why = match missed {
             MissReason::NoRecord => self.explain(index)?.to_string(),
             missed => missed.to_string(),
         };
-        if let Some(step) = self.store.newest_state(&node.key) {
+        if let Some(step) = inputs.and_then(|inputs| node.newest_state(self.store, inputs)) {
             return Ok((Status::Resume { step }, format!("a training state of step {step} was saved; {why}")));
         }
-        if !inputs_known && self.history()?.knows_definition(&node.document) {
+        if inputs.is_none() && self.history()?.knows_definition(&node.document) {
             return Ok((Status::MayBeCutOff, format!("{why}; not if its inputs come out as in an earlier run")));
         }
         Ok((Status::Run, why))
@@ -165,6 +178,23 @@ impl<'a> Resolver<'a> {
         }
         let history = History::new(self.store.records()?.records);
         Ok(self.history.get_or_init(|| history))
+    }
+
+    /// A training that goes on from what a shorter one leaves: where that one surely runs, so does this one on.
+    fn continue_chains(&self, steps: &mut [Step], chains: &BTreeMap<usize, Link>) {
+        let surely_runs: BTreeSet<usize> = steps
+            .iter()
+            .filter(|step| step.status.runs() && step.status != Status::MayBeCutOff)
+            .map(|step| step.node)
+            .collect();
+        for step in steps.iter_mut() {
+            let Some(Link { before, goes_on: true }) = chains.get(&step.node) else { continue };
+            if surely_runs.contains(&step.node) && surely_runs.contains(before) {
+                let shorter = self.graph.node(*before);
+                step.status = Status::ResumeAfter { before: *before };
+                step.reason = format!("goes on from the state that {} leaves; {}", shorter.with_budget(), step.reason);
+            }
+        }
     }
 
     /// Stages without a result that only cached stages take from need not run.
@@ -230,6 +260,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The targets' nodes, in the file's order.
     pub targets: Vec<usize>,
+    /// By node, what a stage waits for though it does not need its result: a shorter training of which it is the
+    /// continuation.
+    pub chains: BTreeMap<usize, Link>,
     /// The counts.
     pub summary: Summary,
 }
@@ -262,6 +295,7 @@ fn step_to_json(step: &Step, graph: &Graph) -> Json {
     match step.status {
         Status::ShallowHit => object["alias_of"] = json!(step.record.as_ref().map(|record| record.key)),
         Status::Resume { step } => object["resume_step"] = json!(step),
+        Status::ResumeAfter { before } => object["resume_after"] = json!(graph.node(before).key),
         Status::MayBeCutOff => object["may_be_cut_off"] = json!(true),
         _ => {}
     }

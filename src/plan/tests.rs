@@ -35,7 +35,7 @@ fn span_of(text: &str) -> Span {
     Span::new(sources().1.source, start, start + text.len())
 }
 
-fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&str, usize)]) -> StageCall {
+pub(super) fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&str, usize)]) -> StageCall {
     StageCall {
         kind: kind.into(),
         version: 1,
@@ -49,14 +49,15 @@ fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&str, usize)]
             ("budget".into(), span_of("60steps")),
             ("file".into(), span_of("sft")),
         ],
+        training: None,
     }
 }
 
-fn pipeline(name: &str, target: usize) -> Pipeline {
+pub(super) fn pipeline(name: &str, target: usize) -> Pipeline {
     Pipeline { name: name.into(), doc: None, target: NodeId(target), span: sources().1 }
 }
 
-fn steps(amount: f64) -> Value {
+pub(super) fn steps(amount: f64) -> Value {
     Value::quantity(amount, Dimension::Steps)
 }
 
@@ -77,28 +78,28 @@ fn program(learning_rate: f64, budget: f64) -> Program {
     Program { calls, pipelines: vec![pipeline("sft_then_rl", 3)], ..Program::default() }
 }
 
-fn graph(program: &Program) -> Graph {
+pub(super) fn graph(program: &Program) -> Graph {
     Graph::build(program, &Contents).expect("every file has a content")
 }
 
-struct Fixture {
+pub(super) struct Fixture {
     folder: tempfile::TempDir,
-    store: Store,
+    pub(super) store: Store,
 }
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(folder.path().join("store")).expect("a new store opens");
     Fixture { folder, store }
 }
 
 impl Fixture {
-    fn plan(&self, graph: &Graph) -> Plan {
+    pub(super) fn plan(&self, graph: &Graph) -> Plan {
         resolve(graph, &self.store, &sources().0, &[]).expect("the store can be read")
     }
 
     /// Does what `run` does, with stages whose output forgets the field `noise`; returns the nodes that ran.
-    fn run(&self, graph: &Graph) -> HashSet<usize> {
+    pub(super) fn run(&self, graph: &Graph) -> HashSet<usize> {
         let (sources, _) = sources();
         let resolver = Resolver::new(graph, &self.store, &sources);
         let wanted: Vec<usize> = graph.targets().iter().map(|target| target.node).collect();
@@ -142,6 +143,7 @@ fn draft(node: &Node, step: &Step) -> RecordDraft {
         inputs,
         metrics: BTreeMap::new(),
         seconds: 0.0,
+        resumed: None,
         threads: 1,
         peak_memory: None,
         device: "cpu".into(),
@@ -150,12 +152,12 @@ fn draft(node: &Node, step: &Step) -> RecordDraft {
     }
 }
 
-fn reason_of(plan: &Plan, graph: &Graph, name: &str) -> String {
+pub(super) fn reason_of(plan: &Plan, graph: &Graph, name: &str) -> String {
     let step = plan.steps.iter().find(|step| graph.node(step.node).name == name).expect("a step of that name");
     step.reason.clone()
 }
 
-fn status_of(plan: &Plan, graph: &Graph, name: &str) -> Status {
+pub(super) fn status_of(plan: &Plan, graph: &Graph, name: &str) -> Status {
     let step = plan.steps.iter().find(|step| graph.node(step.node).name == name).expect("a step of that name");
     step.status
 }
@@ -372,22 +374,6 @@ fn a_stage_below_a_hit_need_not_run() {
     let plan = fixture.plan(&graph);
     assert_eq!(status_of(&plan, &graph, "warm"), Status::NotNeeded);
     assert_eq!((plan.summary.cached, plan.summary.to_run, plan.summary.not_needed), (3, 0, 1));
-}
-
-#[test]
-fn a_saved_training_state_is_resumed_from() {
-    let fixture = fixture();
-    let graph = graph(&program(1e-3, 60.0));
-    let attempt = fixture.store.attempt(&graph.node(2).key).expect("writable");
-    let state = attempt.states.join("step-00000042");
-    fs::create_dir(&state).and_then(|()| fs::write(state.join("state.json"), "{}")).expect("writable");
-    let plan = fixture.plan(&graph);
-    assert_eq!(status_of(&plan, &graph, "warm"), Status::Resume { step: 42 });
-    let json = plan.to_json(&graph);
-    let object = json.as_array().and_then(|steps| steps.iter().find(|step| step["name"] == "warm")).expect("a step");
-    assert_eq!((object["status"].as_str(), object["resume_step"].as_u64()), (Some("resume"), Some(42)));
-    assert_eq!(object["inputs"]["model"], graph.node(0).key.to_string());
-    assert_eq!(object["labels"][0], "sft_then_rl");
 }
 
 /// A program of random stages. `noise` does not reach a stage's output, so that early cutoff happens.

@@ -247,7 +247,7 @@ fn short(digest: &str) -> &str {
 }
 
 /// A canonical value as the language writes it.
-fn show(value: &Json) -> String {
+pub(super) fn show(value: &Json) -> String {
     match value {
         Json::Null => "none".to_string(),
         Json::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),

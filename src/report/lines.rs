@@ -60,6 +60,11 @@ impl<W> State<W> {
                 let running = Running { pace: Pace::new(now, *resumed_from), told: now };
                 self.running.insert(stage.key, running);
             }
+            Event::StageSaid { stage, said: said @ StageEvent::Resumed { .. } } => {
+                if let Some(running) = self.running.get_mut(&stage.key) {
+                    running.pace.hear(said, now);
+                }
+            }
             Event::StageFinished { stage, .. } | Event::StageFailed { stage, .. } => {
                 self.running.remove(&stage.key);
             }
@@ -99,7 +104,8 @@ mod tests {
         warm           10/60 steps  loss 0.100  500 tok/s  60.0 s left
         warm           done in 12.3 s  loss 0.0500
         mimic          waits for another run: pid 7 on box, for 3 s
-        reason         grpo resumes from step 40
+        reason         grpo starts: no record
+        reason         goes on from step 40
         error: grpo `reason` failed, declared at a.srlm:7:14
           7 │ let reason = grpo {
             ·              ╰── declared here

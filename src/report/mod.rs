@@ -54,6 +54,7 @@ mod tests {
             },
             Event::StageWaiting { stage: stage("mimic", "distill"), holder: "pid 7 on box, for 3 s".into() },
             Event::StageStarted { stage: stage("reason", "grpo"), resumed_from: Some(40), reason: "no record".into() },
+            Event::StageSaid { stage: stage("reason", "grpo"), said: StageEvent::Resumed { step: 40, seconds: 9.0 } },
             Event::StageFailed {
                 stage: stage("reason", "grpo"),
                 message,

@@ -30,6 +30,9 @@ impl Pace {
 
     /// Takes in what the stage said at `now`.
     pub fn hear(&mut self, said: &StageEvent, now: Duration) {
+        if let StageEvent::Resumed { step, .. } = said {
+            *self = Pace::new(now, Some(*step));
+        }
         let StageEvent::Progress { step, total, unit, tokens, metrics } = said else { return };
         (self.step, self.total, self.now) = (*step, *total, now);
         self.tokens += tokens;
@@ -63,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_resumed_stage_is_timed_from_where_it_resumed() {
-        let mut pace = Pace::new(Duration::from_secs(100), Some(40));
+        let mut pace = Pace::new(Duration::from_secs(90), None);
+        pace.hear(&StageEvent::Resumed { step: 40, seconds: 7.0 }, Duration::from_secs(100));
         assert_eq!((pace.seconds_left(), pace.tokens_per_second()), (None, None));
         let metrics = BTreeMap::from([("grad_norm".to_string(), 1.0), ("loss".to_string(), 0.5)]);
         let said = StageEvent::Progress { step: 50, total: 60, unit: "step".into(), tokens: 1000, metrics };

@@ -11,9 +11,6 @@ pub fn line(event: &Event) -> Option<String> {
         Event::RunStarted { stages, cached, to_run, .. } => started(*stages, *cached, *to_run),
         Event::StageCached { .. } => return None,
         Event::StageWaiting { stage, holder } => of(stage, &format!("waits for another run: {holder}")),
-        Event::StageStarted { stage, resumed_from: Some(step), .. } => {
-            of(stage, &format!("{}resumes from step {step}", kind(stage)))
-        }
         Event::StageStarted { stage, reason, .. } => of(stage, &format!("{}starts: {reason}", kind(stage))),
         Event::StageSaid { stage, said } => return said_line(stage, said),
         Event::StageFinished { stage, seconds: took, metrics, .. } => {
@@ -103,6 +100,7 @@ fn said_line(stage: &StageRef, said: &StageEvent) -> Option<String> {
     match said {
         StageEvent::Warning { message } => Some(of(stage, &format!("warning: {message}"))),
         StageEvent::Facts { facts } => Some(of(stage, &named(facts.iter()).join("  "))),
+        StageEvent::Resumed { step, .. } => Some(of(stage, &format!("goes on from step {step}"))),
         StageEvent::Progress { .. } | StageEvent::Checkpointed { .. } => None,
     }
 }

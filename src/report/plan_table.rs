@@ -34,6 +34,7 @@ fn status(step: &Step) -> String {
         Status::Hit => "cached".into(),
         Status::ShallowHit => "cached (same inputs)".into(),
         Status::Resume { step } => format!("RESUME at {step}"),
+        Status::ResumeAfter { .. } => "RESUME".into(),
         Status::Run => "RUN".into(),
         Status::MayBeCutOff => "RUN, may be cut off".into(),
         Status::NotNeeded => "not needed".into(),

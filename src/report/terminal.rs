@@ -102,6 +102,6 @@ mod tests {
                 terminal.running.lock().unwrap().len()
             })
             .collect();
-        assert_eq!(bars, [0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bars, [0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

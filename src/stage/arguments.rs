@@ -175,6 +175,9 @@ quantity_argument!(
     /// A duration.
     Millis, milliseconds: u64, Dimension::Duration);
 quantity_argument!(
+    /// A number of optimiser steps.
+    Steps, steps: u64, Dimension::Steps);
+quantity_argument!(
     /// A share in hundredths.
     Percent, percent: f64, Dimension::Percent);
 

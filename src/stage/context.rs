@@ -2,6 +2,7 @@
 
 use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
+use crate::base::state::Places;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,8 @@ pub struct StageContext<'a> {
     pub work: PathBuf,
     /// Where programs that the stage starts leave what they say.
     pub log: PathBuf,
-    /// A folder for training states; it outlives a crash and is empty at the first attempt.
-    pub states: PathBuf,
+    /// Where a stage that trains keeps its states: they outlive a crash, and there are none at the first attempt.
+    pub states: Option<Places>,
     /// Seconds between two saved states.
     pub checkpoint_seconds: f64,
     /// Takes what the stage says.

@@ -7,11 +7,14 @@ use super::dataset;
 use super::language_model::LanguageModel;
 use super::sampling::complete;
 use super::sft::TextArgs;
+use super::training::TRAINING;
 use super::{Metrics, Stage, StageContext, StageError};
+use crate::base::digest::Digest;
+use crate::base::fs::write_atomic;
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
 use crate::data::row::{Row, read_rows, write_rows};
-use crate::lang::signature::{Signature, Variant};
+use crate::lang::signature::{Signature, Training, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
 use crate::nn::Params;
@@ -21,6 +24,7 @@ use crate::train::distill::{Divergence, train};
 use crate::train::divergence::{Direction, Measure};
 use crate::train::sft;
 use serde::Deserialize;
+use std::path::Path;
 
 /// The stage kind.
 pub struct Distill;
@@ -139,6 +143,10 @@ impl Stage for Distill {
         if arg("loss").get("text").is_some() { &[] } else { &["teacher"] }
     }
 
+    fn training(&self) -> Option<Training> {
+        Some(TRAINING)
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: DistillArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
@@ -177,7 +185,7 @@ fn from_text(
     Ok((params, facts.into_iter().chain(metrics).collect()))
 }
 
-/// The teacher's completions. They are kept beside the training states, so that a resumed stage does not ask again.
+/// The teacher's completions. They are kept beside the training states, so that a stage that goes on does not ask again.
 fn teacher_rows(
     context: &StageContext,
     args: &DistillArgs,
@@ -188,9 +196,9 @@ fn teacher_rows(
     if let Some(reward) = &loss.keep {
         reward.check().map_err(|error| StageError::input(error.to_string()))?;
     }
-    let kept = context.states.join("teacher.jsonl");
-    if kept.exists() {
-        return Ok(read_rows(&kept)?);
+    let folder = context.states.as_ref().map(|places| places.common().folder.as_path());
+    if let Some(rows) = folder.and_then(kept_rows) {
+        return Ok(rows);
     }
     let sampling = Sampling {
         temperature: loss.temperature,
@@ -213,9 +221,26 @@ fn teacher_rows(
              `max_completion_length`, use a better teacher, or a reward whose terms reach 1"
         )));
     }
-    std::fs::create_dir_all(&context.states)?;
-    write_rows(&kept, &taught)?;
+    folder.map_or(Ok(()), |folder| keep_rows(folder, &taught))?;
     Ok(taught)
+}
+
+const TEACHER_ROWS: &str = "teacher.jsonl";
+/// The digest of the rows' file, written after it.
+const TEACHER_DIGEST: &str = "teacher.digest";
+
+fn keep_rows(folder: &Path, rows: &[Row]) -> Result<(), StageError> {
+    std::fs::create_dir_all(folder)?;
+    write_rows(&folder.join(TEACHER_ROWS), rows)?;
+    let digest = Digest::of_bytes(&std::fs::read(folder.join(TEACHER_ROWS))?);
+    Ok(write_atomic(&folder.join(TEACHER_DIGEST), digest.to_string().as_bytes())?)
+}
+
+/// The rows that an earlier attempt kept, where they are those that it wrote.
+fn kept_rows(folder: &Path) -> Option<Vec<Row>> {
+    let (rows, digest) = (folder.join(TEACHER_ROWS), std::fs::read_to_string(folder.join(TEACHER_DIGEST)).ok()?);
+    let whole = Digest::of_bytes(&std::fs::read(&rows).ok()?).to_string() == digest;
+    whole.then(|| read_rows(&rows).ok()).flatten()
 }
 
 fn from_distributions(

@@ -4,11 +4,11 @@ use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, choi
 use super::dataset;
 use super::language_model::LanguageModel;
 use super::sampling::{SEQUENCES_AT_ONCE, encode_prompts};
-use super::training::TrainingArgs;
+use super::training::{TRAINING, TrainingArgs};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
-use crate::lang::signature::{Signature, Variant};
+use crate::lang::signature::{Signature, Training, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
 use crate::reward::RewardSum;
@@ -155,6 +155,10 @@ impl Stage for Grpo {
             positional: None,
             unbuilt: None,
         }
+    }
+
+    fn training(&self) -> Option<Training> {
+        Some(TRAINING)
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -42,7 +42,7 @@ pub use unbuilt::refuse as refuse_unbuilt;
 
 use crate::base::facts::ModelFacts;
 use crate::hub::Wanted;
-use crate::lang::signature::{Catalogue, Signature};
+use crate::lang::signature::{Catalogue, Signature, Training};
 use inspect::{Inputs, Place, Problem, Prompt};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -58,6 +58,11 @@ pub trait Stage: Sync {
     /// # Errors
     /// A [`StageError`] that says what went wrong and what to do, or that the stage was asked to stop.
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError>;
+
+    /// How its training depends on its length, where it trains: by this its states are kept and found again.
+    fn training(&self) -> Option<Training> {
+        None
+    }
 
     /// What its path must name, where it has one.
     fn place(&self) -> Option<Place> {
@@ -146,5 +151,6 @@ pub fn catalogue() -> Catalogue {
         ]
         .concat(),
         profile: profile::signature(),
+        trainings: STAGES.iter().filter_map(|stage| Some((stage.signature().kind, stage.training()?))).collect(),
     }
 }

@@ -12,7 +12,7 @@ impl StageContext<'_> {
         Watch {
             events: self.events,
             stop: self.stop,
-            states: &self.states,
+            states: self.states.as_ref(),
             checkpoint_seconds: self.checkpoint_seconds,
         }
     }

@@ -3,7 +3,7 @@
 use super::arguments::{DatasetInput, Seqs, Tokens, arguments};
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::training::TrainingArgs;
+use super::training::{TRAINING, TrainingArgs};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::event::StageEvent;
 use crate::base::kind::Kind;
@@ -11,7 +11,7 @@ use crate::base::seed::Seed;
 use crate::data::encode::{Example, LossOn};
 use crate::data::prepare::{Overlong, prepare};
 use crate::data::row::Row;
-use crate::lang::signature::Signature;
+use crate::lang::signature::{Signature, Training};
 use crate::lang::types::Type;
 use crate::train::budget::Budget;
 use crate::train::sft::{SftSettings, train};
@@ -67,6 +67,10 @@ impl Stage for Sft {
             positional: None,
             unbuilt: None,
         }
+    }
+
+    fn training(&self) -> Option<Training> {
+        Some(TRAINING)
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -1,15 +1,16 @@
 //! The fields that every training stage shares, and the argument types they need.
 
-use super::arguments::{Argument, Percent, ToFields, arguments, choice, string_argument, variant};
+use super::arguments::{Argument, Percent, Steps, ToFields, arguments, choice, string_argument, variant};
 use crate::data::encode::LossOn;
 use crate::data::prepare::Overlong;
-use crate::lang::signature::Variant;
+use crate::lang::signature::{Training, Variant};
 use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
-use crate::nn::{AdamWConfig, Schedule, ScheduleShape as Shape};
+use crate::nn::{AdamWConfig, Schedule, ScheduleShape as Shape, Warmup};
 use crate::train::budget::Budget;
 use crate::train::step::OptimiserSettings;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 arguments! {
     /// What every training stage can be told about its optimiser.
@@ -17,9 +18,9 @@ arguments! {
         /// Shape of the learning rate over the stage's steps.
         schedule: ScheduleArg = ScheduleArg::Cosine, aliases ["lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler"],
             source "transformers (lr_scheduler_type), arXiv:1608.03983";
-        /// Share of the steps in which the learning rate rises linearly from 0.
-        warmup: Percent = Percent { percent: 3.0 }, aliases ["warmup_ratio", "warmup_steps", "lr_warmup_ratio", "lr_warmup_steps_ratio", "num_warmup_steps", "warmup_epochs"], range 0 ..= 100,
-            source "transformers (warmup_ratio), arXiv:1706.02677";
+        /// Share of the steps, or number of steps, in which the learning rate rises linearly from 0.
+        warmup: WarmupArg = WarmupArg::Share(Percent { percent: 3.0 }), aliases ["warmup_ratio", "warmup_steps", "lr_warmup_ratio", "lr_warmup_steps_ratio", "num_warmup_steps", "warmup_epochs"], range 0 ..= 1e300,
+            source "transformers (warmup_ratio, warmup_steps), arXiv:1706.02677";
         /// The learning rate at the end, as a share of its peak.
         min_lr_ratio: f64 = 0.1, aliases ["min_lr", "min_lr_rate", "min_learning_rate", "lr_min_ratio"], range 0 ..= 1,
             source "transformers (min_lr_rate)";
@@ -57,6 +58,28 @@ pub enum ScheduleArg {
     Constant,
     /// The peak, then a straight line down over the last share of the steps.
     Wsd(WsdArgs),
+}
+
+/// The `warmup` field.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum WarmupArg {
+    /// A share of all steps.
+    Share(Percent),
+    /// That many steps.
+    Steps(Steps),
+}
+
+impl Argument for WarmupArg {
+    fn ty() -> Type {
+        Type::OneOf([Dimension::Percent, Dimension::Steps].map(Type::Quantity).to_vec())
+    }
+    fn to_value(&self) -> Value {
+        match self {
+            WarmupArg::Share(share) => share.to_value(),
+            WarmupArg::Steps(steps) => steps.to_value(),
+        }
+    }
 }
 
 arguments! {
@@ -171,22 +194,57 @@ impl Argument for Budget {
 string_argument!(LossOn { "completion" => LossOn::Completion, "all" => LossOn::All });
 string_argument!(Overlong { "drop" => Overlong::Drop, "error" => Overlong::Error, "truncate" => Overlong::Truncate });
 
+/// What every training stage says of its length.
+pub const TRAINING: Training = Training { budget: "budget", of_the_end: &["schedule"], total, open };
+
+/// What of a training stage's arguments its length depends on.
+#[derive(Deserialize)]
+struct LengthArgs {
+    budget: Budget,
+    schedule: ScheduleArg,
+    warmup: WarmupArg,
+    min_lr_ratio: f64,
+    #[serde(default = "once")]
+    iterations: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+fn total(args: &Json) -> Option<u64> {
+    match LengthArgs::deserialize(args).ok()? {
+        LengthArgs { budget: Budget::Steps(steps), iterations, .. } => steps.max(1).checked_mul(iterations),
+        _ => None,
+    }
+}
+
+fn open(args: &Json, total: u64) -> Option<u64> {
+    let args = LengthArgs::deserialize(args).ok()?;
+    let schedule = schedule(args.schedule, args.warmup, args.min_lr_ratio, 1.0);
+    Schedule { total, ..schedule }.open_steps().map(|steps| steps - steps % args.iterations)
+}
+
+/// A schedule whose number of steps is not known yet.
+fn schedule(shape: ScheduleArg, warmup: WarmupArg, min_lr_ratio: f64, peak: f64) -> Schedule {
+    let shape = match shape {
+        ScheduleArg::Cosine => Shape::Cosine,
+        ScheduleArg::Linear => Shape::Linear,
+        ScheduleArg::Constant => Shape::Constant,
+        ScheduleArg::Wsd(args) => Shape::Wsd { decay: args.decay.ratio() },
+    };
+    let warmup = match warmup {
+        WarmupArg::Share(share) => Warmup::Share(share.ratio()),
+        WarmupArg::Steps(steps) => Warmup::Steps(steps.steps),
+    };
+    Schedule { shape, peak, warmup, min_lr_ratio, total: 0 }
+}
+
 impl TrainingArgs {
     /// The settings as the trainers take them.
     pub fn optimiser(&self, learning_rate: f64) -> OptimiserSettings {
         OptimiserSettings {
-            schedule: Schedule {
-                peak: learning_rate,
-                total: 0,
-                shape: match self.schedule {
-                    ScheduleArg::Cosine => Shape::Cosine,
-                    ScheduleArg::Linear => Shape::Linear,
-                    ScheduleArg::Constant => Shape::Constant,
-                    ScheduleArg::Wsd(args) => Shape::Wsd { decay: args.decay.ratio() },
-                },
-                warmup: self.warmup.ratio(),
-                min_lr_ratio: self.min_lr_ratio,
-            },
+            schedule: schedule(self.schedule, self.warmup, self.min_lr_ratio, learning_rate),
             adamw: AdamWConfig {
                 beta1: self.adam_beta1,
                 beta2: self.adam_beta2,

@@ -1,14 +1,11 @@
-//! Attempts: a folder of its own for each try at a stage, and the training states that outlive a crash.
+//! Attempts: a folder of its own for each try at a stage.
 
 use super::Store;
 use super::error::StoreError;
 use super::process::{ProcessId, serial};
 use crate::base::digest::Digest;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-/// The file that a training state has once it is whole.
-pub const STATE_FILE: &str = "state.json";
+use std::path::PathBuf;
 
 /// One try at a stage.
 #[derive(Clone, Debug)]
@@ -17,12 +14,10 @@ pub struct Attempt {
     pub dir: PathBuf,
     /// An empty folder in it: what it holds when the stage ends is the output.
     pub out: PathBuf,
-    /// The folder of training states, shared by all attempts at the key.
-    pub states: PathBuf,
 }
 
 impl Attempt {
-    /// Gives it up: its folder goes, the training states stay.
+    /// Gives it up: its folder goes.
     pub fn discard(self) {
         // What cannot be removed now is removed by the next attempt.
         let _ = fs::remove_dir_all(&self.dir);
@@ -50,16 +45,9 @@ impl Attempt {
         self.dir.join("work")
     }
 
-    /// Removes the folder of the key's attempts where no other attempt and no training state is in it.
+    /// Removes the folder of the key's attempts where no other attempt is in it.
     fn remove_if_bare(&self) {
-        let names = |folder: &Path| -> Vec<String> {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-        };
-        let Some(attempts) = self.dir.parent() else { return };
-        let has_state = names(&self.states).iter().any(|name| name.starts_with("step-"));
-        if names(attempts) == ["states"] && !has_state {
-            let _ = fs::remove_dir_all(&self.states);
+        if let Some(attempts) = self.dir.parent() {
             let _ = fs::remove_dir(attempts);
         }
     }
@@ -73,16 +61,9 @@ impl Store {
     pub fn attempt(&self, key: &Digest) -> Result<Attempt, StoreError> {
         self.remove_dead_attempts(key);
         let dir = self.staging(key)?;
-        let (out, states) = (dir.join("out"), self.layout.states(key));
+        let out = dir.join("out");
         self.layout.prepare_folder(&out)?;
-        self.layout.prepare_folder(&states)?;
-        Ok(Attempt { dir, out, states })
-    }
-
-    /// The step of the newest whole training state: a folder `step-00000042` with a `state.json` in it.
-    pub fn newest_state(&self, key: &Digest) -> Option<u64> {
-        let entries = fs::read_dir(self.layout.states(key)).ok()?;
-        entries.flatten().filter_map(|entry| state_step(&entry.path())).max()
+        Ok(Attempt { dir, out })
     }
 
     /// A folder that no other process and no other call uses.
@@ -100,17 +81,12 @@ impl Store {
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name != "states" && is_left_over(name)) {
+            if name.to_str().is_some_and(is_left_over) {
                 // What cannot be removed costs space and nothing else.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
     }
-}
-
-fn state_step(path: &Path) -> Option<u64> {
-    let step = path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()?;
-    path.join(STATE_FILE).is_file().then_some(step)
 }
 
 /// `<realm>.<pid>.<start>.<serial>`: enough to tell later whether the process still lives.

@@ -10,7 +10,8 @@
 //! ├── attempts/<key>/<id>/        work in progress of one process
 //! │   ├── out/                    becomes the output
 //! │   └── blob.<n>                a blob being written
-//! ├── attempts/<key>/states/      training states `step-00000042/state.json`: they outlive a crash
+//! ├── states/<trajectory>/        training states `step-00000042/`: they outlive a crash, and longer trainings go on
+//! │                               from some of them
 //! ├── leases/<key>                who works on the key; its mtime is the heartbeat
 //! ├── roots/pins/<key>            a result that gc must keep: who wants it, since when and why
 //! ├── roots/runs/<digest>         what a run wanted; its mtime is when that was last asked for
@@ -53,7 +54,7 @@ impl Layout {
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
         let (folder, file) = name.split_at(2);
-        self.root.join("objects").join(folder).join(file)
+        self.objects().join(folder).join(file)
     }
 
     /// The folder of all records.
@@ -74,11 +75,6 @@ impl Layout {
     /// The folder of all work in progress.
     pub fn all_attempts(&self) -> PathBuf {
         self.root.join("attempts")
-    }
-
-    /// The folder of all training states.
-    pub fn all_states(&self) -> PathBuf {
-        self.root.join("states")
     }
 
     /// The folder of all results that came second.
@@ -111,9 +107,14 @@ impl Layout {
         self.root.join("attempts").join(key.to_string())
     }
 
-    /// Training states of a key.
-    pub fn states(&self, key: &Digest) -> PathBuf {
-        self.attempts(key).join("states")
+    /// The folders of training states of all trajectories.
+    pub fn all_states(&self) -> PathBuf {
+        self.root.join("states")
+    }
+
+    /// Training states of a trajectory.
+    pub fn states(&self, trajectory: &Digest) -> PathBuf {
+        self.all_states().join(trajectory.to_string())
     }
 
     /// The lease on a key.

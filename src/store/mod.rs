@@ -15,6 +15,7 @@ mod publish;
 pub mod record;
 pub mod remote;
 mod roots;
+mod states;
 #[cfg(test)]
 mod tests;
 mod tombstone;
@@ -27,7 +28,7 @@ pub use lease::{Holder, Lease, LeaseOutcome, Owner};
 pub use lookup::{Listing, Lookup, MissReason, Skipped};
 pub use moment::rfc3339;
 pub use process::host_name;
-pub use record::{Made, Record, RecordDraft};
+pub use record::{Made, Record, RecordDraft, Resumed};
 pub use remote::Remote;
 pub use roots::{Pin, RunRoot, RunRootGuard};
 pub use tombstone::{Remover, Tombstone};

@@ -15,7 +15,7 @@ impl Store {
     /// Puts the outputs (role to folder) into the store and records them under the draft's key.
     ///
     /// A whole result that is there already stays and is returned: the first wins, never the newest. Afterwards the
-    /// key's training states are gone, and so are the attempts that the outputs lay in.
+    /// attempts are gone that the outputs lay in.
     ///
     /// # Errors
     /// [`StoreError::Output`] where an output is empty or not made of plain files; [`StoreError::Io`] where the disk
@@ -114,7 +114,6 @@ impl Store {
     /// Removes what the published result makes useless. What stays behind costs space and nothing else.
     fn tidy(&self, key: &Digest, outputs: &BTreeMap<String, PathBuf>) {
         let attempts = self.layout.attempts(key);
-        let _ = fs::remove_dir_all(self.layout.states(key));
         for output in outputs.values() {
             if let Some(attempt) = output.strip_prefix(&attempts).ok().and_then(|inside| inside.iter().next()) {
                 let _ = fs::remove_dir_all(attempts.join(attempt));

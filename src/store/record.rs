@@ -32,14 +32,26 @@ pub struct Record {
     /// The stage's final numbers. One that is not finite reads as NaN.
     #[serde(serialize_with = "write_metrics", deserialize_with = "read_metrics")]
     pub metrics: BTreeMap<String, f64>,
-    /// Seconds of work.
+    /// Seconds of work, without those that [`Record::resumed`] tells of.
     pub seconds: f64,
+    /// The training state that it went on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
     /// Where and when.
     pub made: Made,
     /// The run that made it.
     pub run: String,
     /// What the key hashes.
     pub document: serde_json::Value,
+}
+
+/// A training state that a stage went on from: it was left by an earlier attempt, or by a shorter training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Optimiser steps that were done already.
+    pub step: u64,
+    /// Seconds of training that they took.
+    pub seconds: f64,
 }
 
 /// Provenance: never part of a key.
@@ -87,6 +99,8 @@ pub struct RecordDraft {
     pub metrics: BTreeMap<String, f64>,
     /// Seconds of work.
     pub seconds: f64,
+    /// The training state that it went on from.
+    pub resumed: Option<Resumed>,
     /// Threads the worker had.
     pub threads: usize,
     /// The most memory that the worker had at once, in bytes.
@@ -121,6 +135,7 @@ impl RecordDraft {
             shallow: self.shallow,
             metrics: self.metrics,
             seconds: self.seconds,
+            resumed: self.resumed,
             made,
             run: self.run,
             document: self.document,

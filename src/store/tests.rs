@@ -36,6 +36,7 @@ fn draft(name: &str) -> RecordDraft {
         inputs: BTreeMap::from([("model".to_string(), digest("a model"))]),
         metrics: BTreeMap::from([("loss".to_string(), 0.1 + 0.2)]),
         seconds: 1.5,
+        resumed: None,
         threads: 2,
         peak_memory: Some(5 << 20),
         device: "cpu".into(),
@@ -106,7 +107,7 @@ fn looking_leaves_no_trace() {
     let Fixture { store, folder } = fixture();
     assert_eq!(missed(&store, "warm"), MissReason::NoRecord);
     assert!(store.records().expect("readable").records.is_empty());
-    assert_eq!(store.newest_state(&digest("warm")), None);
+    assert!(store.states(&digest("warm")).is_empty() && store.trajectories().is_empty());
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
 }
 
@@ -245,24 +246,14 @@ fn what_a_crash_leaves_is_harmless() {
 }
 
 #[test]
-fn attempts_of_living_processes_and_training_states_stay() {
+fn attempts_of_living_processes_stay() {
     let Fixture { store, .. } = fixture();
     let key = digest("warm");
     let first = store.attempt(&key).expect("an attempt");
-    for (step, whole) in [(7, true), (42, true), (60, false)] {
-        let state = first.states.join(format!("step-{step:08}"));
-        fs::create_dir(&state).expect("a folder");
-        if whole {
-            fs::write(state.join("state.json"), "{}").expect("a state");
-        }
-    }
     let second = store.attempt(&key).expect("another attempt");
     assert!(first.out.is_dir() && second.out.is_dir() && first.dir != second.dir);
-    assert_eq!(store.newest_state(&key), Some(42));
     second.discard();
     assert!(first.out.is_dir());
-    publish(&store, "warm");
-    assert_eq!(store.newest_state(&key), None);
 }
 
 #[test]
@@ -304,7 +295,7 @@ fn a_failed_attempt_leaves_its_log_if_it_has_one_and_nothing_else() {
     let key = digest("warm");
     let silent = store.attempt(&key).expect("an attempt");
     fs::write(silent.out.join("model.safetensors"), "half").expect("a file");
-    fs::write(silent.log(), "").and_then(|()| fs::write(silent.states.join(".lock"), "")).expect("files");
+    fs::write(silent.log(), "").expect("a file");
     silent.give_up();
     assert!(!store.layout().attempts(&key).exists());
     let telling = store.attempt(&key).expect("an attempt");

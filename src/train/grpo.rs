@@ -6,7 +6,7 @@
 
 use super::budget::Budget;
 use super::loss::{self, Denominators, Objective, RewardScaling, Trajectory, TrajectoryLoss};
-use super::resume::States;
+use super::resume::{Metrics, States};
 use super::step::{Learner, OptimiserSettings};
 use super::stream::{Stream, streams};
 use super::watch::{TrainError, Watch};
@@ -21,8 +21,6 @@ use crate::reward::{RewardPart, RewardSum};
 use crate::rollout::{self, Completion, Prompt, RolloutError, Sampling, Stop};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-
-type Metrics = BTreeMap<String, f64>;
 
 /// Rollout batches in a row without any signal, after which the user is warned.
 const FLAT_BATCHES: u64 = 10;
@@ -133,14 +131,15 @@ pub fn train(
     let total = rollouts * settings.iterations;
     let trainer = Trainer { tasks, tokenizer, settings, reference, watch };
     let mut learner = Learner::new(decoder, params, settings.optimiser, total);
-    let mut states = States::new(watch);
+    let mut states = States::new(watch, learner.course(settings.iterations));
+    let (mut last, mut flat_batches) = (Metrics::new(), 0);
     if let Some(state) = states.newest() {
         learner.restore(&state)?;
+        last = state.metrics;
     }
-    let (mut last, mut flat_batches) = (Metrics::new(), 0);
     while learner.steps() < total {
         // States are taken between rollout batches only: a batch in flight is sampled again after a resume.
-        states.checkpoint(learner.steps(), || learner.state())?;
+        states.checkpoint(learner.steps(), &last, || learner.state())?;
         let step = learner.steps() / settings.iterations;
         let chosen = order.batch(step * settings.prompts_per_step as u64, settings.prompts_per_step);
         let rollouts = match trainer.roll_out(&learner.decoder, &chosen, step) {
@@ -151,13 +150,14 @@ pub fn train(
         last = trainer.learn(&mut learner, &rollouts).map_err(|error| {
             let prompts: Vec<String> = chosen.iter().map(|&at| format!("row `{}`", tasks[at].row.id)).collect();
             match learner.steps() % settings.iterations {
-                0 => states.keep_last_good(error, learner.steps(), &prompts, || learner.state()),
+                0 => states.keep_last_good(error, learner.steps(), &prompts, &last, || learner.state()),
                 // In the midst of a rollout batch there is no state to resume from.
                 _ => error,
             }
         })?;
         trainer.warn_when_flat(&last, &mut flat_batches);
     }
+    states.finish(&last, || learner.state());
     last.insert("trained_tokens".to_string(), learner.trained_tokens());
     Ok((learner.into_params(), last))
 }

@@ -7,6 +7,8 @@ pub mod grpo;
 pub mod loss;
 #[cfg(test)]
 mod loss_parity;
+#[cfg(test)]
+mod prefix_tests;
 pub mod resume;
 pub mod sft;
 pub mod step;

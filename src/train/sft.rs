@@ -61,23 +61,25 @@ pub fn run_epochs(
     let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
     let total = settings.budget.steps(&lengths, settings.batch, &mut order);
     let mut learner = Learner::new(decoder, params, settings.optimiser, total);
-    let mut states = States::new(watch);
+    let mut states = States::new(watch, learner.course(1));
+    let mut last = BTreeMap::new();
     if let Some(state) = states.newest() {
         learner.restore(&state)?;
+        last = state.metrics;
     }
-    let mut last = BTreeMap::new();
     while learner.steps() < total {
-        states.checkpoint(learner.steps(), || learner.state())?;
+        states.checkpoint(learner.steps(), &last, || learner.state())?;
         let position = learner.steps() * settings.batch as u64;
         let chosen = order.batch(position, settings.batch);
         let batch: Vec<&Example> = chosen.iter().map(|&index| &examples[index]).collect();
         let loss = add_batch(&mut learner, &batch)?;
         let applied = learner.apply(loss).map_err(|error| {
             let named: Vec<String> = chosen.iter().map(|index| format!("example {index}")).collect();
-            states.keep_last_good(error, learner.steps(), &named, || learner.state())
+            states.keep_last_good(error, learner.steps(), &named, &last, || learner.state())
         })?;
         last = report(watch, &learner, &batch, loss, applied);
     }
+    states.finish(&last, || learner.state());
     last.insert("trained_tokens".to_string(), learner.trained_tokens());
     Ok((learner.into_params(), last))
 }

@@ -1,6 +1,6 @@
 //! One optimiser step: gradients summed over streams, checked, clipped, applied.
 
-use super::resume::{State, Tensors};
+use super::resume::{Course, State, Tensors};
 use super::watch::TrainError;
 use crate::model::Decoder;
 use crate::nn::{AdamW, AdamWConfig, Gradients, MissingGradients, Params, Schedule, clip_to_norm};
@@ -69,6 +69,12 @@ impl Learner {
     /// Optimiser steps in all.
     pub fn total(&self) -> u64 {
         self.schedule.total
+    }
+
+    /// How far the training goes; between two states lies a multiple of `stride` steps.
+    pub fn course(&self, stride: u64) -> Course {
+        let open = self.schedule.open_steps().map(|steps| steps - steps % stride);
+        Course { total: self.total(), open }
     }
 
     /// Tokens that carried loss, over all steps so far.

@@ -7,9 +7,10 @@ use super::stream::{Stream, streams};
 use super::watch::{TrainError, Watch};
 use crate::base::event::StageEvent;
 use crate::base::seed::Seed;
+use crate::base::state::Places;
 use crate::data::encode::Example;
 use crate::model::{Decoder, ModelConfig, random_weights};
-use crate::nn::{AdamWConfig, Gradients, Params, Schedule, ScheduleShape};
+use crate::nn::{AdamWConfig, Gradients, Params, Schedule, ScheduleShape, Warmup};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,8 @@ fn examples() -> Vec<Example> {
 }
 
 fn settings(packing: bool) -> SftSettings {
-    let schedule = Schedule { shape: ScheduleShape::Cosine, peak: 1e-2, warmup: 0.1, min_lr_ratio: 0.1, total: 0 };
+    let schedule =
+        Schedule { shape: ScheduleShape::Cosine, peak: 1e-2, warmup: Warmup::Share(0.1), min_lr_ratio: 0.1, total: 0 };
     SftSettings {
         budget: Budget::Steps(9),
         batch: 5,
@@ -96,7 +98,8 @@ fn run(states: &Path, stop: &AtomicBool, stop_after: u64) -> Result<Vec<u32>, Tr
             stop.store(true, Ordering::Relaxed);
         }
     };
-    let watch = Watch { events: &events, stop, states, checkpoint_seconds: 1e9 };
+    let places = Places::closed(states);
+    let watch = Watch { events: &events, stop, states: Some(&places), checkpoint_seconds: 1e9 };
     let (decoder, params) = model();
     train(decoder, params, &examples(), &settings(true), &watch).map(|(params, _)| bits(&params))
 }
@@ -128,7 +131,8 @@ fn the_number_of_threads_changes_no_bit() {
 fn numbers_that_are_not_finite_end_the_loop_and_name_step_and_batch() {
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
-    let watch = Watch { events: &|_| {}, stop: &stop, states: folder.path(), checkpoint_seconds: 1e9 };
+    let places = Places::closed(folder.path());
+    let watch = Watch { events: &|_| {}, stop: &stop, states: Some(&places), checkpoint_seconds: 1e9 };
     let mut settings = settings(true);
     // The first step at this rate puts every weight beyond the largest float.
     settings.optimiser.schedule.peak = 1e38;

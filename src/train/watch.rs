@@ -1,9 +1,9 @@
 //! What a training loop may know of its surroundings: who listens, whether to stop, where states go.
 
 use crate::base::event::StageEvent;
+use crate::base::state::Places;
 use crate::rollout::RolloutError;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Handed to every training loop.
@@ -12,8 +12,8 @@ pub struct Watch<'a> {
     pub events: &'a (dyn Fn(StageEvent) + Sync),
     /// Set when the loop should save a state and stop.
     pub stop: &'a AtomicBool,
-    /// The folder of training states.
-    pub states: &'a Path,
+    /// Where training states go; none are kept where there is no such place.
+    pub states: Option<&'a Places>,
     /// Seconds between two saved states.
     pub checkpoint_seconds: f64,
 }

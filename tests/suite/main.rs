@@ -18,6 +18,7 @@ mod journey;
 mod lsp;
 mod messages;
 mod metamorphic_keys;
+mod prefixes;
 mod program;
 mod sampled_fields;
 mod spec;

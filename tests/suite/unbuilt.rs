@@ -48,7 +48,7 @@ fn a_worker_refuses_too() {
     };
     let job = serde_json::json!({
         "key": "0".repeat(64), "kind": "merge", "name": "merge", "args": {}, "inputs": {}, "paths": {},
-        "contents": {}, "out": folder("out"), "work": project.path().join("work"), "states": folder("states"), "log": project.path().join("log"), "checkpoint_seconds": 60.0,
+        "contents": {}, "out": folder("out"), "work": project.path().join("work"), "log": project.path().join("log"), "checkpoint_seconds": 60.0,
     });
     project.write("job", &format!("{job}\n"));
     let job = std::fs::File::open(project.path().join("job")).unwrap();

@@ -4,6 +4,7 @@ use crate::base::kind::Kind;
 use crate::lang::signature::{Catalogue, Field, ProfileSignature, RewardSignature, Signature, Variant};
 use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
+use std::collections::BTreeMap;
 
 fn field(name: &'static str, ty: Type, default: Option<Value>) -> Field {
     Field { name, ty, default, doc: "a field", aliases: &[], range: None, source: "", unbuilt: None }
@@ -175,6 +176,7 @@ pub(crate) fn catalogue() -> Catalogue {
             variant("soft", vec![of("buffer", Dimension::Tokens, 64.0)]),
         ],
         profile: ProfileSignature::default(),
+        trainings: BTreeMap::new(),
     }
 }
 

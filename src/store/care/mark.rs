@@ -71,7 +71,12 @@ pub(super) fn mark(store: &Store, inventory: &Inventory, roots: &Roots, keep_run
         open.push(key);
         states.insert(key);
     }
-    Marked { keys: reach(store, inventory, open), states }
+    let keys = reach(store, inventory, open);
+    // A state says which stage saved it: it stays as long as that stage is wanted.
+    let of_a_wanted_stage =
+        |trajectory: &&Digest| store.states(trajectory).iter().any(|state| keys.contains(&state.key));
+    states.extend(inventory.states.keys().filter(of_a_wanted_stage));
+    Marked { keys, states }
 }
 
 /// Everything that the results under these keys were made from, themselves included. Where a result on the way was taken

@@ -240,7 +240,7 @@ fn check_state(key: Digest, state: &Found, tell: &(dyn Fn(u64) + Sync)) -> Optio
 
 /// What is wrong with the training state in a folder.
 pub(super) fn state_fault(folder: &Path) -> Option<String> {
-    let manifest = folder.join(crate::store::attempt::STATE_FILE);
+    let manifest = folder.join(crate::base::state::MANIFEST);
     let manifest: Json = match fs::read(&manifest) {
         Ok(bytes) => match seal::unsealed_bytes(&bytes) {
             Ok(manifest) => manifest,

@@ -73,7 +73,7 @@ impl Call {
             out: place("out"),
             work: place("work"),
             log: place("log"),
-            states: place("states"),
+            states: None,
             checkpoint_seconds: 60.0,
             events: &events,
             stop,

@@ -9,20 +9,26 @@ pub mod format;
 pub mod graph;
 mod inputs;
 mod leaks;
+mod lineage;
 mod lock;
 mod node;
 mod pin;
 mod root;
+mod runs;
 mod save;
+mod saved_plan;
 mod scores;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
 pub use fix::{Fixed, fix};
+pub use lineage::{Direction, lineage_of_key, lineage_of_stage};
 pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
 pub use root::root;
+pub use runs::{diff_runs, runs};
 pub use save::{refuse_filled, save};
+pub use saved_plan::SavedPlan;
 pub use scores::scores;
 
 pub use crate::lang::MAX_PER_FILE;
@@ -36,7 +42,7 @@ use crate::exec::local::{LocalExecutor, WorkerCommand};
 use crate::exec::run::{Settings as RunSettings, World, run as execute};
 use crate::lang::program::{Program, Unbuilt};
 use crate::lang::{Outside, ParamsFile};
-use crate::plan::{Graph, Plan, PlanError, Resolver};
+use crate::plan::{Graph, Plan, PlanError, Resolver, Status};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
 use crate::stage;
@@ -245,9 +251,9 @@ pub fn run(
 
 /// Refuses a plan with a stage to run that this version cannot run.
 fn refuse_unbuilt(project: &Project, plan: &Plan) -> Result<(), Failure> {
-    let runs = |node: usize| plan.step(node).is_some_and(|step| step.status.runs());
+    let blocked = |node: usize| plan.step(node).is_some_and(|step| step.status == Status::Blocked);
     let program = &project.checked.program;
-    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(runs);
+    let to_run = |found: &&Unbuilt| project.graph.node_of(found.node).is_some_and(blocked);
     let mut diagnostics: Vec<Diagnostic> = program.unbuilt.iter().filter(to_run).map(Unbuilt::error).collect();
     diagnostics.sort_by_key(|found| found.span().map(|span| (span.source, span.start)));
     diagnostics.dedup();

@@ -70,6 +70,9 @@ pub enum Event {
         cached: usize,
         /// Those to run.
         to_run: usize,
+        /// The file that is run.
+        #[serde(default)]
+        file: Option<String>,
     },
     /// A stage whose result is already there.
     StageCached {

@@ -3,7 +3,7 @@
 use crate::driver::Settings;
 use crate::driver::graph::Format;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The build system for small reasoning models: orderings of training stages as one cached graph.
 #[derive(Debug, Parser)]
@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all went well; 1 a stage failed, or `fmt
                           3 the store or the machine is at fault; 130 interrupted, the same command continues.";
 
 /// Settings of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Where results are kept [default: $SRLM_STORE, else .srlm beside the pipeline's project]
     #[arg(long, value_name = "DIR", global = true)]
@@ -43,6 +43,14 @@ pub struct Program {
     /// The pipeline file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// What to set in it.
+    #[command(flatten)]
+    pub params: Params,
+}
+
+/// What to set in a file.
+#[derive(Clone, Debug, Args)]
+pub struct Params {
     /// Set a `param` of the file; EXPR is written in the language of the file: -p seeds=[1,2] -p 'base=local("dir")'
     #[arg(short = 'p', long = "param", value_name = "NAME=EXPR", value_parser = param)]
     pub params: Vec<(String, String)>,
@@ -51,10 +59,17 @@ pub struct Program {
     pub params_file: Option<PathBuf>,
 }
 
+impl Params {
+    /// These settings of a file.
+    pub fn of(&self, file: &Path) -> Program {
+        Program { file: file.to_path_buf(), params: self.clone() }
+    }
+}
+
 impl Program {
     /// What the command line sets.
     pub fn settings(&self) -> Settings<'_> {
-        Settings { params: &self.params, file: self.params_file.as_deref() }
+        Settings { params: &self.params.params, file: self.params.params_file.as_deref() }
     }
 }
 
@@ -71,6 +86,9 @@ pub enum Command {
         /// Only what this pipeline or sweep needs; may be given more than once
         #[arg(long, value_name = "NAME")]
         target: Vec<String>,
+        /// Write the plan to this file, too: `srlm run --plan` runs it, or refuses where anything changed
+        #[arg(long, value_name = "PLAN")]
+        out: Option<PathBuf>,
     },
     /// Print the comparisons of a file, from the results in the store
     Compare {
@@ -89,6 +107,12 @@ pub enum Command {
         /// A pipeline, a stage, the label of a cell, or the start of a key
         node: String,
     },
+    /// Show everything that made a result, back to the digests of data
+    Lineage(super::lineage::Lineage),
+    /// List the runs of a store that had something to do
+    Runs(super::runs::Runs),
+    /// Compare two runs: which stages differ, why, and in what numbers
+    Diff(super::diff::Diff),
     /// Check a file and the files it reads, without looking at the store
     Check(Check),
     /// Explain a code such as E021, with an example; without a code, list them all
@@ -155,9 +179,15 @@ pub enum Command {
 /// `srlm run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The file.
+    /// The pipeline file
+    #[arg(value_name = "FILE", required_unless_present = "plan")]
+    pub file: Option<PathBuf>,
+    /// What to set in it.
     #[command(flatten)]
-    pub program: Program,
+    pub params: Params,
+    /// Run what `srlm plan --out PLAN` has written; refuse where inputs, fields or the store changed since
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["file", "params", "params_file", "target", "store"])]
+    pub plan: Option<PathBuf>,
     /// Only what this pipeline or sweep needs; may be given more than once
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,

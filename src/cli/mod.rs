@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod compare;
+mod diff;
 mod doc;
 mod exit;
 mod explain;
@@ -10,11 +11,13 @@ mod failure;
 mod fmt;
 mod graph;
 mod init_model;
+mod lineage;
 mod lock;
 mod lsp;
 mod output;
 mod plan;
 mod run;
+mod runs;
 mod save;
 mod show;
 mod signals;
@@ -43,9 +46,12 @@ fn dispatch(cli: &Cli) -> u8 {
     let output = Output::new(cli.global.json, cli.global.no_color, cli.global.narrated);
     let ended = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global, output),
-        Command::Plan { program, target } => plan::plan(program, target, &cli.global, output),
+        Command::Plan { program, target, out } => plan::plan(program, target, out.as_deref(), &cli.global, output),
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
+        Command::Runs(args) => runs::runs(args, &cli.global, output),
+        Command::Diff(args) => diff::diff(args, &cli.global, output),
+        Command::Lineage(args) => lineage::lineage(args, &cli.global, output),
         Command::Lock { program, update } => lock::lock(program, *update, output),
         Command::Check(args) => check::check(args, output),
         Command::Explain { code } => explain::explain(code.as_deref(), output),

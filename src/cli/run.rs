@@ -1,18 +1,23 @@
 //! `srlm run`: makes what a file describes and prints what came of it.
 
-use super::args::{Global, Run};
+use super::args::{Global, Params, Program, Run};
 use super::output::Output;
 use super::{exit, open, signals};
-use crate::driver::{self, Failure, Project, RunOptions};
+use crate::driver::{self, Failure, Project, RunOptions, SavedPlan};
 use crate::exec::Summary;
 use crate::plan::Plan;
 use crate::report::scores_table;
+use std::path::PathBuf;
 
 /// Runs the file's targets. JSON is one event a line; else tables follow the work.
 pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
-    let project = open(&args.program, global, output)?;
-    let _root = driver::root(&project, &args.program.file, &args.target);
-    let plan = driver::plan(&project, &args.target)?;
+    let saved = args.plan.as_deref().map(SavedPlan::read).transpose()?;
+    let (program, targets, store) = asked(args, saved.as_ref(), global)?;
+    let global = &Global { store, ..global.clone() };
+    let project = open(&program, global, output)?;
+    let _root = driver::root(&project, &program.file, &targets);
+    let plan = driver::plan(&project, &targets)?;
+    saved.map_or(Ok(()), |saved| saved.hold(&project, &plan))?;
     let options = RunOptions {
         jobs: usize::from(args.jobs),
         keep_going: args.keep_going,
@@ -24,6 +29,23 @@ pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
         print_tables(&project, &plan, output)?;
     }
     Ok(exit_code(&summary))
+}
+
+/// The file, its targets and the store: as the command line says, or as the saved plan does. The paths of a plan count
+/// from the folder that it was made in.
+fn asked(
+    args: &Run,
+    saved: Option<&SavedPlan>,
+    global: &Global,
+) -> Result<(Program, Vec<String>, Option<PathBuf>), Failure> {
+    let Some(saved) = saved else {
+        let file = args.file.clone().unwrap_or_default();
+        return Ok((args.params.of(&file), args.target.clone(), global.store.clone()));
+    };
+    std::env::set_current_dir(&saved.folder)
+        .map_err(|error| Failure::Input(format!("{}, where the plan was made: {error}", saved.folder.display())))?;
+    let params = Params { params: saved.params.clone(), params_file: saved.params_file.clone() };
+    Ok((params.of(&saved.file), saved.targets.clone(), Some(saved.store.clone())))
 }
 
 fn print_tables(project: &Project, plan: &Plan, output: Output) -> Result<(), Failure> {

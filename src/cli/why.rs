@@ -4,6 +4,7 @@ use super::args::{Global, Program};
 use super::output::Output;
 use super::{exit, open};
 use crate::driver::{self, Failure, Why};
+use crate::report::plan_table;
 
 /// Prints why a stage is cached or runs.
 pub fn why(program: &Program, node: &str, global: &Global, output: Output) -> Result<u8, Failure> {
@@ -22,6 +23,7 @@ fn text(why: &Why) -> String {
         "hit" => "is cached",
         "resume" => "resumes",
         "run" => "runs",
+        "blocked" => "is blocked",
         _ => "is not needed",
     };
     let mut text = format!("{} `{}` ({}) {status}: {}\n", why.kind, why.name, why.key.short(), why.reason);
@@ -30,6 +32,9 @@ fn text(why: &Why) -> String {
     }
     if let Some(nearest) = &why.nearest {
         text += &format!("compared with the record {}\n", nearest.short());
+    }
+    if let Some(estimate) = &why.estimate {
+        text += &format!("{}\n", plan_table::estimated(estimate));
     }
     if !why.labels.is_empty() {
         text += &format!("needed by {}\n", why.labels.join("; "));

@@ -3,7 +3,7 @@
 use super::{Failure, Project};
 use crate::base::digest::Digest;
 use crate::lang::nearest::nearest;
-use crate::plan::{Change, Node};
+use crate::plan::{Cause, Change, Estimate, Node};
 use crate::store::Record;
 use crate::store::artifact::Entry;
 use serde::Serialize;
@@ -21,10 +21,14 @@ pub struct Why {
     pub name: String,
     /// The targets that need it.
     pub labels: Vec<String>,
-    /// `hit`, `resume`, `run` or `not_needed`.
+    /// `hit`, `resume`, `run`, `not_needed` or `blocked`.
     pub status: &'static str,
     /// One sentence.
     pub reason: String,
+    /// What that sentence is about, in a word.
+    pub cause: &'static str,
+    /// What it will probably take, for a stage to run.
+    pub estimate: Option<Estimate>,
     /// The key of the nearest earlier record, for a stage without a result.
     pub nearest: Option<Digest>,
     /// How the stage differs from that record.
@@ -70,9 +74,9 @@ pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
     let plan = resolver.plan(&[])?;
     let node = project.graph.node(index);
     let step = plan.step(index).ok_or_else(|| Failure::Input(format!("nothing in the file needs `{text}`")))?;
-    let explanation = match step.status.is_cached() {
-        true => Default::default(),
-        false => resolver.explain(index)?,
+    let explanation = match step.cause {
+        Cause::Changed => resolver.explain(index)?,
+        _ => Default::default(),
     };
     Ok(Why {
         key: node.key,
@@ -81,7 +85,9 @@ pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
         labels: node.labels.clone(),
         status: step.status.word(),
         reason: step.reason.clone(),
-        nearest: explanation.nearest.map(|record| record.key),
+        cause: step.cause.word(),
+        estimate: step.estimate.clone(),
+        nearest: explanation.nearest,
         changes: explanation.changes,
     })
 }

@@ -1,5 +1,7 @@
 //! Running a plan: jobs, what runs them, and the order in which they run.
 
+#[cfg(test)]
+mod agreement_tests;
 pub mod executor;
 pub mod job;
 pub mod local;

@@ -150,7 +150,8 @@ impl<'a> Engine<'a> {
     fn begin(&mut self) -> Result<(), StoreError> {
         let plan = self.world.plan;
         let (stages, cached, to_run) = (plan.summary.stages, plan.summary.cached, plan.summary.to_run);
-        self.tell(Event::RunStarted { run: self.settings.run.clone(), stages, cached, to_run });
+        let file = self.world.sources.files().iter().find(|file| file.is_file).map(|file| file.name.clone());
+        self.tell(Event::RunStarted { run: self.settings.run.clone(), stages, cached, to_run, file });
         plan.steps.iter().filter(|step| step.status.is_cached()).try_for_each(|step| self.take_cached(step.clone()))
     }
 

@@ -3,7 +3,7 @@
 use super::view::View;
 use crate::driver::{self, Checked, Failure, Project};
 use crate::lang::index::SymbolKind;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Status, Step};
 use crate::report::number::percent;
 use crate::report::scores_table::ScoresRow;
 use lsp_server::{Message, RequestId, Response};
@@ -139,6 +139,7 @@ fn told(step: &Step) -> String {
     let word = match step.status {
         status if status.is_cached() => "cached",
         status if status.runs() => "to run",
+        Status::Blocked => "blocked",
         _ => "not needed",
     };
     format!("**{word}**: {}", step.reason)

@@ -44,6 +44,8 @@ pub struct Node {
     pub inputs: Vec<(String, usize)>,
     /// What it makes.
     pub output: Kind,
+    /// What of it this version cannot run.
+    pub unbuilt: Option<&'static str>,
     /// Where it was first configured.
     pub span: Span,
     /// Where each written field stands.
@@ -109,6 +111,7 @@ impl Graph {
         let mut builder = Builder::new(files);
         program.calls.iter().for_each(|call| builder.add(call));
         builder.add_targets(program);
+        builder.mark_unbuilt(program);
         builder.graph.calls = std::mem::take(&mut builder.nodes);
         if builder.errors.is_empty() { Ok(builder.graph) } else { Err(builder.errors) }
     }
@@ -295,6 +298,14 @@ impl<'a> Builder<'a> {
         self.graph.compares = compares.collect();
     }
 
+    fn mark_unbuilt(&mut self, program: &Program) {
+        for unbuilt in &program.unbuilt {
+            if let Some(Some(node)) = self.nodes.get(unbuilt.node.0) {
+                self.graph.dag[NodeIndex::new(*node)].unbuilt.get_or_insert(unbuilt.what);
+            }
+        }
+    }
+
     fn add_target(&mut self, id: NodeId, span: Span, label: String, owner: &str, is_cell: bool) {
         match self.nodes.get(id.0) {
             Some(Some(node)) => {
@@ -333,6 +344,7 @@ fn node(
         document,
         inputs,
         output: call.output,
+        unbuilt: None,
         span: call.span,
         field_spans: call.field_spans.clone(),
         training: call.training,

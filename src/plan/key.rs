@@ -32,7 +32,6 @@ use std::collections::BTreeMap;
 
 const DEEP: &str = "srlm stage key v1";
 const SHALLOW: &str = "srlm shallow key v1";
-const DEFINITION: &str = "srlm stage definition v1";
 const TRAJECTORY: &str = "srlm trajectory key v1";
 const SALT: &str = "";
 
@@ -71,15 +70,6 @@ pub(super) fn trajectory_key(document: &Json, inputs: &BTreeMap<String, Digest>,
         left_out.iter().for_each(|field| drop(science.remove(*field)));
     }
     Digest::of(TRAJECTORY, &document)
-}
-
-/// The digest of a document apart from its inputs: where no record has it, no shallow key can match.
-pub(super) fn definition(document: &Json) -> Digest {
-    let mut document = document.clone();
-    if let Some(fields) = document.as_object_mut() {
-        fields.remove("inputs");
-    }
-    Digest::of(DEFINITION, &document)
 }
 
 /// The paths that the arguments name, each once, in order.

@@ -1,9 +1,14 @@
 //! The plan: stage calls become a graph with keys, and the store says which of them must run, and why.
 
+mod difference;
+mod estimate;
 pub mod facts;
 pub mod graph;
+mod history;
 pub mod key;
+pub mod lineage;
 pub mod resolve;
+pub mod run_diff;
 #[cfg(test)]
 mod tests;
 pub mod trajectory;
@@ -11,7 +16,11 @@ pub mod trajectory;
 mod trajectory_tests;
 pub mod why;
 
+pub use difference::{Difference, differences};
+pub use estimate::{Estimate, Total};
 pub use graph::{Files, Graph, Node, Target, UnknownTarget};
-pub use resolve::{Plan, PlanError, Resolver, Status, Step, Summary, resolve};
+pub use history::{History, Past};
+pub use lineage::{Ancestor, Lineage};
+pub use resolve::{Cause, Plan, PlanError, Resolver, Status, Step, Summary, resolve};
 pub use trajectory::Trajectories;
-pub use why::{Change, Explanation, History};
+pub use why::{Change, Earlier, Explainer, Explanation};

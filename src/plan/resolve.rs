@@ -1,8 +1,10 @@
 //! What must run: the one resolver that `plan` and `run` share. It only looks, and writes nothing.
 
+use super::estimate::{Estimate, Total, left_after};
 use super::graph::{Graph, Node, UnknownTarget};
+use super::history::{History, Past};
 use super::trajectory::{self, Link};
-use super::why::{self, Explanation, History};
+use super::why::{Earlier, Explainer, Explanation};
 use crate::base::digest::Digest;
 use crate::base::source::SourceMap;
 use crate::store::{Lookup, MissReason, Record, Store, StoreError};
@@ -34,6 +36,8 @@ pub enum Status {
     MayBeCutOff,
     /// It has no result, and nothing that runs needs one.
     NotNeeded,
+    /// It would have to run and cannot: this version cannot run it, or something that it needs is blocked.
+    Blocked,
 }
 
 impl Status {
@@ -47,13 +51,51 @@ impl Status {
         matches!(self, Status::Resume { .. } | Status::ResumeAfter { .. } | Status::Run | Status::MayBeCutOff)
     }
 
-    /// `hit`, `resume`, `run` or `not_needed`: the word in `plan --json`.
+    /// `hit`, `resume`, `run`, `not_needed` or `blocked`: the word in `plan --json`.
     pub fn word(self) -> &'static str {
         match self {
             Status::Hit | Status::ShallowHit => "hit",
             Status::Resume { .. } | Status::ResumeAfter { .. } => "resume",
             Status::Run | Status::MayBeCutOff => "run",
             Status::NotNeeded => "not_needed",
+            Status::Blocked => "blocked",
+        }
+    }
+}
+
+/// What a reason is about: the word in `plan --json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The result is there.
+    Made,
+    /// A result made of the same bytes is there.
+    SameInputs,
+    /// No stage of its kind has a record.
+    NeverRun,
+    /// It differs from every stage that has a record.
+    Changed,
+    /// Its own record cannot be used; the word says why.
+    Missed(&'static str),
+    /// Every stage that takes its result is cached.
+    NotNeeded,
+    /// This version cannot run it.
+    Unbuilt,
+    /// A stage that it needs is blocked.
+    InputBlocked,
+}
+
+impl Cause {
+    /// The word in `plan --json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Made => "made",
+            Cause::SameInputs => "same_inputs",
+            Cause::NeverRun => "never_run",
+            Cause::Changed => "changed",
+            Cause::Missed(word) => word,
+            Cause::NotNeeded => "not_needed",
+            Cause::Unbuilt => "unbuilt",
+            Cause::InputBlocked => "input_blocked",
         }
     }
 }
@@ -67,10 +109,14 @@ pub struct Step {
     pub status: Status,
     /// Why, in one sentence.
     pub reason: String,
+    /// What that sentence is about.
+    pub cause: Cause,
     /// The artifact digests that go in by role, and so its shallow key, where all are known.
     pub inputs: Option<BTreeMap<String, Digest>>,
     /// The record, where a result is there.
     pub record: Option<Record>,
+    /// What it will probably take, where it is to run and an earlier stage of its kind tells.
+    pub estimate: Option<Estimate>,
 }
 
 /// Why there is no plan.
@@ -89,14 +135,14 @@ pub struct Resolver<'a> {
     graph: &'a Graph,
     store: &'a Store,
     sources: &'a SourceMap,
-    /// The records there were when the first miss asked for them.
-    history: OnceLock<History>,
+    /// Knows the records there were when the first miss asked for them.
+    explainer: OnceLock<Explainer<'a>>,
 }
 
 impl<'a> Resolver<'a> {
     /// A resolver for a graph and a store; `sources` give the lines that reasons name.
     pub fn new(graph: &'a Graph, store: &'a Store, sources: &'a SourceMap) -> Self {
-        Resolver { graph, store, sources, history: OnceLock::new() }
+        Resolver { graph, store, sources, explainer: OnceLock::new() }
     }
 
     /// What is to be done about one stage, given the artifact digests of stages (by node) that are known so far.
@@ -116,8 +162,8 @@ impl<'a> Resolver<'a> {
         {
             return Ok(shallow_hit(index, inputs.clone(), *record));
         }
-        let (status, reason) = self.to_run(index, inputs.as_ref(), &missed)?;
-        Ok(Step { node: index, status, reason, inputs, record: None })
+        let (status, reason, cause) = self.to_run(index, inputs.as_ref(), &missed)?;
+        Ok(Step { node: index, status, reason, cause, inputs, record: None, estimate: None })
     }
 
     /// The plan for the targets of these names, or for all.
@@ -136,8 +182,10 @@ impl<'a> Resolver<'a> {
             steps.push(step);
         }
         self.drop_unneeded(&mut steps, &wanted);
+        self.block(&mut steps);
         let chains = trajectory::chains(self.graph, &steps);
         self.continue_chains(&mut steps, &chains);
+        self.estimate(&mut steps)?;
         let cells = targets.iter().filter(|target| target.is_cell).count();
         let uses = wanted.iter().map(|&node| self.graph.closure(node).len()).sum();
         let summary = Summary::new(&steps, targets.len() - cells, cells, uses);
@@ -149,7 +197,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// [`StoreError`] where the records cannot be read.
     pub fn explain(&self, index: usize) -> Result<Explanation, StoreError> {
-        Ok(why::explain(self.graph, index, self.history()?, self.sources))
+        Ok(self.explainer()?.explain(index))
     }
 
     fn to_run(
@@ -157,27 +205,35 @@ impl<'a> Resolver<'a> {
         index: usize,
         inputs: Option<&BTreeMap<String, Digest>>,
         missed: &MissReason,
-    ) -> Result<(Status, String), StoreError> {
+    ) -> Result<(Status, String, Cause), StoreError> {
         let node = self.graph.node(index);
-        let why = match missed {
-            MissReason::NoRecord => self.explain(index)?.to_string(),
-            missed => missed.to_string(),
+        let (why, cause) = match missed {
+            MissReason::NoRecord => {
+                let explanation = self.explain(index)?;
+                let cause = if explanation.nearest.is_some() { Cause::Changed } else { Cause::NeverRun };
+                (explanation.to_string(), cause)
+            }
+            missed => (missed.to_string(), Cause::Missed(missed.word())),
         };
         if let Some(step) = inputs.and_then(|inputs| node.newest_state(self.store, inputs)) {
-            return Ok((Status::Resume { step }, format!("a training state of step {step} was saved; {why}")));
+            return Ok((Status::Resume { step }, format!("a training state of step {step} was saved; {why}"), cause));
         }
-        if inputs.is_none() && self.history()?.knows_definition(&node.document) {
-            return Ok((Status::MayBeCutOff, format!("{why}; not if its inputs come out as in an earlier run")));
+        if inputs.is_none() && self.explainer()?.history().knows_definition(&node.document) {
+            let why = format!("{why}; not if its inputs come out as in an earlier run");
+            return Ok((Status::MayBeCutOff, why, cause));
         }
-        Ok((Status::Run, why))
+        Ok((Status::Run, why, cause))
     }
 
-    fn history(&self) -> Result<&History, StoreError> {
-        if let Some(history) = self.history.get() {
-            return Ok(history);
+    /// What compares stages with earlier ones. Reading every record takes a while, so a plan without a miss does not.
+    pub fn explainer(&self) -> Result<&Explainer<'a>, StoreError> {
+        if let Some(explainer) = self.explainer.get() {
+            return Ok(explainer);
         }
-        let history = History::new(self.store.records()?.records);
-        Ok(self.history.get_or_init(|| history))
+        let history = History::new(self.store.history(Past::of)?);
+        let look = Box::new(|key: &Digest| self.store.record(key).map(Earlier::from));
+        let explainer = Explainer::new(self.graph, self.sources, history, look);
+        Ok(self.explainer.get_or_init(|| explainer))
     }
 
     /// A training that goes on from what a shorter one leaves: where that one surely runs, so does this one on.
@@ -207,7 +263,48 @@ impl<'a> Resolver<'a> {
             } else {
                 step.status = Status::NotNeeded;
                 step.reason = "every stage that takes its result is cached".to_string();
+                step.cause = Cause::NotNeeded;
             }
+        }
+    }
+
+    /// What the stages to run will take, by the records nearest to them.
+    fn estimate(&self, steps: &mut [Step]) -> Result<(), StoreError> {
+        for step in steps.iter_mut().filter(|step| step.status.runs()) {
+            let node = self.graph.node(step.node);
+            // The record that tells best is its own, where only the result is gone.
+            let nearest = || self.explainer().map(|explainer| explainer.nearest(step.node));
+            let record = match self.store.record(&node.key) {
+                None => nearest()?.and_then(|key| self.store.record(&key)),
+                own => own,
+            };
+            let science = &node.document["science"];
+            let left = match step.status {
+                Status::Resume { step } => left_after(science, &json!({ "budget": { "steps": step } })),
+                Status::ResumeAfter { before } => left_after(science, &self.graph.node(before).document["science"]),
+                _ => 1.0,
+            };
+            step.estimate = record.map(|record| Estimate::new(&record, science, left));
+        }
+        Ok(())
+    }
+
+    /// Marks what would have to run and cannot. Inputs stand before what takes them.
+    fn block(&self, steps: &mut [Step]) {
+        let mut blocked = vec![false; self.graph.len()];
+        for step in steps.iter_mut().filter(|step| step.status.runs()) {
+            let node = self.graph.node(step.node);
+            let input = node.inputs.iter().find(|(_, input)| blocked[*input]);
+            (step.reason, step.cause) = match (node.unbuilt, input) {
+                (Some(what), _) => (format!("this version cannot run {what} yet"), Cause::Unbuilt),
+                (None, Some((role, input))) => {
+                    let name = &self.graph.node(*input).name;
+                    (format!("its input `{role}` comes from `{name}`, which is blocked"), Cause::InputBlocked)
+                }
+                (None, None) => continue,
+            };
+            step.status = Status::Blocked;
+            blocked[step.node] = true;
         }
     }
 }
@@ -245,12 +342,13 @@ fn usable(node: &Node, lookup: Lookup) -> Lookup {
 
 fn hit(node: usize, inputs: Option<BTreeMap<String, Digest>>, record: Record) -> Step {
     let reason = format!("made {} on {} in {:.1} s", record.made.time, record.made.host, record.seconds);
-    Step { node, status: Status::Hit, reason, inputs, record: Some(record) }
+    Step { node, status: Status::Hit, reason, cause: Cause::Made, inputs, record: Some(record), estimate: None }
 }
 
 fn shallow_hit(node: usize, inputs: BTreeMap<String, Digest>, record: Record) -> Step {
     let reason = format!("its inputs are byte for byte those of `{}` ({})", record.name, record.key.short());
-    Step { node, status: Status::ShallowHit, reason, inputs: Some(inputs), record: Some(record) }
+    let cause = Cause::SameInputs;
+    Step { node, status: Status::ShallowHit, reason, cause, inputs: Some(inputs), record: Some(record), estimate: None }
 }
 
 /// What is to be done for some targets.
@@ -273,6 +371,11 @@ impl Plan {
         self.steps.iter().find(|step| step.node == node)
     }
 
+    /// What everything that is to run will probably take.
+    pub fn estimate(&self) -> Total {
+        Total::of(self)
+    }
+
     /// One object per distinct stage, in the plan's order.
     pub fn to_json(&self, graph: &Graph) -> Json {
         self.steps.iter().map(|step| step_to_json(step, graph)).collect()
@@ -290,8 +393,12 @@ fn step_to_json(step: &Step, graph: &Graph) -> Json {
         "labels": node.labels,
         "status": step.status.word(),
         "reason": step.reason,
+        "cause": step.cause.word(),
         "inputs": inputs,
     });
+    if step.status.runs() {
+        object["estimate"] = json!(step.estimate);
+    }
     match step.status {
         Status::ShallowHit => object["alias_of"] = json!(step.record.as_ref().map(|record| record.key)),
         Status::Resume { step } => object["resume_step"] = json!(step),
@@ -319,14 +426,18 @@ pub struct Summary {
     pub to_run: usize,
     /// Those without a result that nothing needs.
     pub not_needed: usize,
+    /// Those that would have to run and cannot.
+    pub blocked: usize,
 }
 
 impl Summary {
     fn new(steps: &[Step], pipelines: usize, cells: usize, uses: usize) -> Summary {
         let cached = steps.iter().filter(|step| step.status.is_cached()).count();
         let to_run = steps.iter().filter(|step| step.status.runs()).count();
+        let blocked = steps.iter().filter(|step| step.status == Status::Blocked).count();
         let stages = steps.len();
-        Summary { pipelines, cells, uses, stages, cached, to_run, not_needed: stages - cached - to_run }
+        let not_needed = stages - cached - to_run - blocked;
+        Summary { pipelines, cells, uses, stages, cached, to_run, not_needed, blocked }
     }
 }
 
@@ -340,6 +451,9 @@ impl fmt::Display for Summary {
         write!(f, "{} cached, {} to run", self.cached, self.to_run)?;
         if self.not_needed > 0 {
             write!(f, ", {} not needed", self.not_needed)?;
+        }
+        if self.blocked > 0 {
+            write!(f, ", {} blocked", self.blocked)?;
         }
         Ok(())
     }

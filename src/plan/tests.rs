@@ -318,7 +318,7 @@ fn a_changed_field_reruns_what_follows_and_is_named_with_its_line() {
     let changed = graph(&program(2e-3, 60.0));
     let plan = fixture.plan(&changed);
     assert_eq!((plan.summary.cached, plan.summary.to_run), (2, 2));
-    let learning_rate = "`learning_rate` changed: 0.001 → 0.002 (a.srlm:2)";
+    let learning_rate = "`learning_rate` changed: 1e-3 → 2e-3 (a.srlm:2)";
     assert_eq!(reason_of(&plan, &changed, "warm"), learning_rate);
     assert_eq!(status_of(&plan, &changed, "reason"), Status::MayBeCutOff);
     assert_eq!(
@@ -350,7 +350,7 @@ fn reasons_name_files_versions_new_fields_and_first_runs() {
     assert_eq!(reason(&|call| call.args.push(("dtype".into(), Value::Bool(true))), 0), "`dtype` is new: true");
     assert_eq!(reason(&|call| drop(call.args.pop()), 0), "`seed` is gone: it was 0");
     let renamed = |call: &mut StageCall| (call.name, call.args[0].1) = ("cold".into(), steps(9.0));
-    assert_eq!(reason(&renamed, 3), "never run before; unlike `reason`, `budget` changed: 60steps → 9steps (a.srlm:3)");
+    assert_eq!(reason(&renamed, 3), "never run before; unlike `reason`, `budget` is 9steps, not 60steps (a.srlm:3)");
 }
 
 #[test]

@@ -4,10 +4,10 @@
 //! the schedule begins to depend on how many steps follow. Those states are kept under the key of everything but the
 //! budget; all others under a key with it.
 
+use super::difference::show;
 use super::graph::{Graph, Node};
 use super::key;
 use super::resolve::Step;
-use super::why::show;
 use crate::base::digest::Digest;
 use crate::base::state::{Manifest, Places};
 use crate::lang::signature::Training;

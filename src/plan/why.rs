@@ -1,13 +1,15 @@
-//! Why a stage has no result: two key documents, one sentence.
+//! Why a stage has no result: what differs from the earlier stage that is nearest to it.
 
+use super::difference::{Difference, differences};
 use super::graph::{Graph, Node};
-use super::key;
+use super::history::{History, Parts};
 use crate::base::digest::Digest;
 use crate::base::source::SourceMap;
 use crate::store::Record;
-use serde_json::{Map, Value as Json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use serde_json::Value as Json;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One difference between a stage and an earlier one.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -16,6 +18,10 @@ pub struct Change {
     pub field: String,
     /// What happened to it, as in "`budget` changed: 60steps → 80steps".
     pub text: String,
+    /// The earlier value; none of an input.
+    pub was: Option<String>,
+    /// The value now; none of an input.
+    pub is: Option<String>,
     /// `FILE:LINE` of the field.
     pub at: Option<String>,
 }
@@ -31,125 +37,205 @@ impl fmt::Display for Change {
 #[derive(Clone, Debug, Default)]
 pub struct Explanation {
     /// The nearest earlier record; none where the kind never ran.
-    pub nearest: Option<Record>,
-    /// Whether that record has another name.
-    pub other_name: bool,
+    pub nearest: Option<Digest>,
+    /// What that record is of, where it is no earlier form of this stage: another name, or a stage that the file
+    /// still describes.
+    pub beside: Option<String>,
     /// The differences; none where the record is of this very stage, which then is a hit.
     pub changes: Vec<Change>,
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(nearest) = &self.nearest else {
-            return f.write_str("never run before");
-        };
-        if self.other_name {
-            write!(f, "never run before; unlike `{}`, ", nearest.name)?;
+        if self.nearest.is_none() || self.beside.is_some() {
+            f.write_str("never run before")?;
+        }
+        if let Some(beside) = &self.beside {
+            write!(f, "; unlike {beside}, ")?;
         }
         match &self.changes[..] {
+            _ if self.nearest.is_none() => Ok(()),
             [] => write!(f, "nothing changed since its record was made"),
             [change] => write!(f, "{change}"),
             [first, second] => write!(f, "{first}, and {second}"),
             [first, rest @ ..] => {
                 let fields: Vec<String> = rest.iter().map(|change| format!("`{}`", change.field)).collect();
-                write!(f, "{first}, and {} more changed: {}", rest.len(), fields.join(", "))
+                write!(f, "{first}, and {} more: {}", rest.len(), fields.join(", "))
             }
         }
     }
 }
 
-/// The records of a store, arranged for comparing.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    records: Vec<Record>,
-    by_key: HashMap<Digest, usize>,
-    definitions: HashSet<Digest>,
+/// How a difference is told.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    /// As what happened to a stage since its record was made.
+    Since,
+    /// As what sets a stage apart from another one.
+    Apart,
 }
 
-impl History {
-    /// Arranges records, oldest first.
-    pub fn new(records: Vec<Record>) -> History {
-        let by_key = records.iter().enumerate().map(|(index, record)| (record.key, index)).collect();
-        let definitions = records.iter().map(|record| key::definition(&record.document)).collect();
-        History { records, by_key, definitions }
-    }
+/// A stage as it was, as far as it is compared.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// The deep key.
+    pub key: Digest,
+    /// The stage kind.
+    pub kind: String,
+    /// The name that the file gave it.
+    pub name: String,
+    /// What the key hashes.
+    pub document: Json,
+}
 
-    /// Whether any record has this document, its inputs left aside: where none has, no shallow key can match.
-    pub fn knows_definition(&self, document: &Json) -> bool {
-        self.definitions.contains(&key::definition(document))
-    }
-
-    fn find(&self, key: &Digest) -> Option<&Record> {
-        self.by_key.get(key).map(|&index| &self.records[index])
+impl From<Record> for Earlier {
+    fn from(record: Record) -> Self {
+        Earlier { key: record.key, kind: record.kind, name: record.name, document: record.document }
     }
 }
 
-/// Compares a node with the nearest record of its kind: the same name before another, then the fewest differences,
-/// then the newest.
-pub fn explain(graph: &Graph, index: usize, history: &History, sources: &SourceMap) -> Explanation {
-    let node = graph.node(index);
-    let candidates = history.records.iter().filter(|record| record.kind == node.kind);
-    let distance = |record: &&Record| (record.name != node.name, difference_count(node, &record.document));
-    // Records come oldest first, and `min_by_key` takes the first of equals.
-    let Some(nearest) = candidates.rev().min_by_key(distance) else { return Explanation::default() };
-    let changes = Comparer { graph, sources, history }.changes(node, &nearest.document, DEPTH);
-    Explanation { nearest: Some(nearest.clone()), other_name: nearest.name != node.name, changes }
-}
+/// Finds an earlier stage by its key.
+pub type Look<'a> = Box<dyn Fn(&Digest) -> Option<Earlier> + Send + Sync + 'a>;
 
-struct Comparer<'a> {
+/// Explains the stages of a graph by earlier ones: the records of a store, or the stages of a saved plan.
+pub struct Explainer<'a> {
     graph: &'a Graph,
     sources: &'a SourceMap,
-    history: &'a History,
+    history: History,
+    look: Look<'a>,
+    /// The nearest record of each stage that was asked about, directly or as an input.
+    nearest: Mutex<HashMap<usize, Option<Digest>>>,
+    /// Earlier stages that were looked at.
+    seen: Mutex<HashMap<Digest, Option<Arc<Earlier>>>>,
 }
 
 /// Deep chains end in "…": a sentence has an end.
 const DEPTH: usize = 8;
 
-impl Comparer<'_> {
-    fn changes(&self, node: &Node, old: &Json, depth: usize) -> Vec<Change> {
+impl<'a> Explainer<'a> {
+    /// An explainer by the stages of `history`, which `look` finds again. `sources` give the lines of fields.
+    pub fn new(graph: &'a Graph, sources: &'a SourceMap, history: History, look: Look<'a>) -> Self {
+        Explainer { graph, sources, history, look, nearest: Mutex::default(), seen: Mutex::default() }
+    }
+
+    /// The records that are compared with.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Compares a stage with the nearest record of its kind.
+    pub fn explain(&self, index: usize) -> Explanation {
+        let Some(record) = self.nearest(index).and_then(|key| self.earlier(&key)) else {
+            return Explanation::default();
+        };
+        let node = self.graph.node(index);
+        let beside = self.beside(node, &record);
+        let told = if beside.is_some() { Told::Apart } else { Told::Since };
+        let changes = self.changes(node, &record.document, told, DEPTH);
+        Explanation { nearest: Some(record.key), beside, changes }
+    }
+
+    /// The nearest record of a stage, itself aside. Chains may be longer than the stack is deep.
+    pub fn nearest(&self, index: usize) -> Option<Digest> {
+        let mut open = vec![index];
+        while let Some(&next) = open.last() {
+            let waits = |known: &HashMap<usize, Option<Digest>>| -> Vec<usize> {
+                let inputs = self.graph.node(next).inputs.iter().map(|(_, input)| *input);
+                inputs.filter(|input| !known.contains_key(input) && !self.is_known(*input)).collect()
+            };
+            let waits = waits(&locked(&self.nearest));
+            if waits.is_empty() {
+                open.pop();
+                let found = self.nearest_by_inputs(next);
+                locked(&self.nearest).insert(next, found);
+            }
+            open.extend(waits);
+        }
+        locked(&self.nearest).get(&index).copied().flatten()
+    }
+
+    fn is_known(&self, index: usize) -> bool {
+        self.history.knows(&self.graph.node(index).key)
+    }
+
+    /// The nearest record, once the nearest of the inputs are known: what stood there before stands for them.
+    fn nearest_by_inputs(&self, index: usize) -> Option<Digest> {
+        let node = self.graph.node(index);
+        let before =
+            |input: usize| if self.is_known(input) { None } else { locked(&self.nearest).get(&input).copied()? };
+        let instead = node.inputs.iter().filter_map(|(role, input)| Some((role.clone(), before(*input)?))).collect();
+        let parts = Parts::with_inputs(&node.document, &instead);
+        let place = |key: &Digest| Some(self.graph.find(key).is_some());
+        self.history.nearest(&node.kind, &node.name, &parts, place).map(|past| past.key)
+    }
+
+    /// What a record is of, where it is no earlier form of the stage.
+    fn beside(&self, node: &Node, record: &Earlier) -> Option<String> {
+        let current = self.graph.find(&record.key).map(|index| self.graph.node(index));
+        if current.is_none() && record.name == node.name {
+            return None;
+        }
+        let label = current.and_then(|other| other.labels.iter().find(|label| !node.labels.contains(label)));
+        let label = label.filter(|label| **label != record.name).map(|label| format!(" for {label}"));
+        Some(format!("`{}`{}", record.name, label.unwrap_or_default()))
+    }
+
+    fn earlier(&self, key: &Digest) -> Option<Arc<Earlier>> {
+        if let Some(known) = locked(&self.seen).get(key) {
+            return known.clone();
+        }
+        let found = (self.look)(key).map(Arc::new);
+        locked(&self.seen).insert(*key, found.clone());
+        found
+    }
+
+    fn changes(&self, node: &Node, old: &Json, told: Told, depth: usize) -> Vec<Change> {
         let mut changes = Vec::new();
         let (was, is) = (&old["semantic_version"], &node.document["semantic_version"]);
         if was != is {
             let text = format!("srlm's `{}` changed: version {was} → {is}", node.kind);
-            changes.push(Change { field: "semantic_version".to_string(), text, at: None });
+            let (was, is) = (Some(was.to_string()), Some(is.to_string()));
+            changes.push(Change { field: "semantic_version".to_string(), text, was, is, at: None });
         }
         if old["salt"] != node.document["salt"] {
             let text = "the format of keys changed".to_string();
-            changes.push(Change { field: "salt".to_string(), text, at: None });
+            changes.push(Change { field: "salt".to_string(), text, was: None, is: None, at: None });
         }
-        changes.extend(self.field_changes(node, old));
-        changes.extend(self.input_changes(node, old, depth));
+        changes.extend(self.field_changes(node, old, told));
+        changes.extend(self.input_changes(node, old, told, depth));
         changes
     }
 
-    fn field_changes(&self, node: &Node, old: &Json) -> Vec<Change> {
-        let change = |difference: Difference| {
-            let at = self.line_of(node, &difference.path);
-            Change { text: difference.to_string(), field: difference.path, at }
+    fn field_changes(&self, node: &Node, old: &Json, told: Told) -> Vec<Change> {
+        let change = |found: Difference| {
+            let at = self.line_of(node, &found.path);
+            let text = if told == Told::Since { found.text } else { found.apart };
+            Change { field: found.path, text, was: found.was, is: found.is, at }
         };
         differences(&old["science"], &node.document["science"]).into_iter().map(change).collect()
     }
 
-    fn input_changes(&self, node: &Node, old: &Json, depth: usize) -> Vec<Change> {
+    fn input_changes(&self, node: &Node, old: &Json, told: Told, depth: usize) -> Vec<Change> {
         let (was, is) = (keys(&old["inputs"]), keys(&node.document["inputs"]));
         let roles: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
         let changed = roles.into_iter().filter(|role| was.get(*role) != is.get(*role));
         let change = |role: &String| {
             let text = match (was.get(role), node.inputs.iter().find(|(name, _)| name == role)) {
-                (Some(was), Some((_, input))) => self.input_change(role, was, *input, depth),
+                (Some(was), Some((_, input))) => self.input_change(role, was, *input, told, depth),
                 (None, _) => format!("the input `{role}` is new"),
                 (_, None) => format!("the input `{role}` is gone"),
             };
-            Change { field: role.clone(), text, at: None }
+            Change { field: role.clone(), text, was: None, is: None, at: None }
         };
         changed.map(change).collect()
     }
 
     /// What happened upstream, told by the first difference there.
-    fn input_change(&self, role: &str, was: &Digest, input: usize, depth: usize) -> String {
-        let headline = format!("its input `{role}` changed");
+    fn input_change(&self, role: &str, was: &Digest, input: usize, told: Told, depth: usize) -> String {
+        let verb = if told == Told::Since { "changed" } else { "differs" };
+        let headline = format!("its input `{role}` {verb}");
         let node = self.graph.node(input);
-        let Some(record) = self.history.find(was) else {
+        let Some(record) = self.earlier(was) else {
             return headline;
         };
         if record.kind != node.kind {
@@ -158,7 +244,7 @@ impl Comparer<'_> {
         if depth == 0 {
             return format!("{headline}: …");
         }
-        match self.changes(node, &record.document, depth - 1).first() {
+        match self.changes(node, &record.document, told, depth - 1).first() {
             Some(change) => format!("{headline}: in `{}`, {change}", node.name),
             None => headline,
         }
@@ -173,120 +259,12 @@ impl Comparer<'_> {
     }
 }
 
+/// A panic elsewhere leaves what was remembered as good as it was.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn keys(inputs: &Json) -> HashMap<String, Digest> {
     let fields = inputs.as_object().into_iter().flatten();
     fields.filter_map(|(role, key)| Some((role.clone(), key.as_str()?.parse().ok()?))).collect()
-}
-
-fn difference_count(node: &Node, old: &Json) -> usize {
-    let fields = differences(&old["science"], &node.document["science"]).len();
-    let (was, is) = (keys(&old["inputs"]), keys(&node.document["inputs"]));
-    let roles: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
-    fields + roles.into_iter().filter(|role| was.get(*role) != is.get(*role)).count()
-}
-
-/// A field that differs; a side without it has none.
-struct Difference<'a> {
-    path: String,
-    old: Option<&'a Json>,
-    new: Option<&'a Json>,
-}
-
-impl fmt::Display for Difference<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = &self.path;
-        match (self.old, self.new) {
-            (Some(old), Some(new)) => write!(f, "`{path}` changed: {}", arrow(old, new)),
-            (None, new) => write!(f, "`{path}` is new: {}", show(new.unwrap_or(&Json::Null))),
-            (Some(old), None) => write!(f, "`{path}` is gone: it was {}", show(old)),
-        }
-    }
-}
-
-fn differences<'a>(old: &'a Json, new: &'a Json) -> Vec<Difference<'a>> {
-    let mut found = Vec::new();
-    compare(String::new(), Some(old), Some(new), &mut found);
-    found
-}
-
-/// Lists the fields that differ, descending where both sides are records with the same fields.
-fn compare<'a>(path: String, old: Option<&'a Json>, new: Option<&'a Json>, found: &mut Vec<Difference<'a>>) {
-    match (old, new) {
-        _ if old == new => {}
-        (Some(Json::Object(old)), Some(Json::Object(new))) if path.is_empty() || same_fields(old, new) => {
-            for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
-                let inside = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                compare(inside, old.get(name), new.get(name), found);
-            }
-        }
-        _ => found.push(Difference { path, old, new }),
-    }
-}
-
-/// Whether two objects are records of the same fields. A quantity or file content is a value and no record; a variant
-/// and a suite of one benchmark hold a record.
-fn same_fields(old: &Map<String, Json>, new: &Map<String, Json>) -> bool {
-    let is_record = old.len() > 1 || old.values().chain(new.values()).all(Json::is_object);
-    is_record && old.len() == new.len() && old.keys().all(|name| new.contains_key(name))
-}
-
-fn arrow(old: &Json, new: &Json) -> String {
-    match (content(old), content(new)) {
-        (Some(old), Some(new)) => format!("the file's content, {} → {}", short(old), short(new)),
-        _ => format!("{} → {}", show(old), show(new)),
-    }
-}
-
-fn content(value: &Json) -> Option<&str> {
-    let fields = value.as_object().filter(|fields| fields.len() == 1)?;
-    fields.get("content")?.as_str()
-}
-
-fn short(digest: &str) -> &str {
-    digest.get(..10).unwrap_or(digest)
-}
-
-/// A canonical value as the language writes it.
-pub(super) fn show(value: &Json) -> String {
-    match value {
-        Json::Null => "none".to_string(),
-        Json::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
-        Json::Object(fields) => show_object(fields),
-        plain => plain.to_string(),
-    }
-}
-
-fn show_object(fields: &Map<String, Json>) -> String {
-    let listed = |fields: &Map<String, Json>| {
-        fields.iter().map(|(name, value)| format!("{name}: {}", show(value))).collect::<Vec<_>>().join(", ")
-    };
-    let mut entries = fields.iter();
-    match (entries.next(), entries.next()) {
-        (Some((name, amount @ Json::Number(_))), None) if unit(name).is_some() => {
-            format!("{amount}{}", unit(name).unwrap_or_default())
-        }
-        (Some((name, Json::String(text))), None) if name == "content" => {
-            format!("content {}", short(text))
-        }
-        (Some((name, Json::String(text))), None) if name == "input" => {
-            format!("the input `{text}`")
-        }
-        (Some((name, Json::Object(inner))), None) => format!("{name}({})", listed(inner)),
-        _ => format!("{{ {} }}", listed(fields)),
-    }
-}
-
-/// The suffix of a base unit.
-fn unit(json_name: &str) -> Option<&'static str> {
-    let units = [
-        ("seqs", "seqs"),
-        ("tokens", "tok"),
-        ("steps", "steps"),
-        ("epochs", "epochs"),
-        ("bytes", "B"),
-        ("milliseconds", "ms"),
-        ("percent", "%"),
-        ("points", "pp"),
-    ];
-    units.into_iter().find(|(name, _)| *name == json_name).map(|(_, unit)| unit)
 }

@@ -5,12 +5,14 @@ pub mod fanout;
 pub mod graph;
 pub mod grid;
 pub mod jsonl;
+pub mod lineage_tree;
 pub mod lines;
 pub mod number;
 mod pace;
 pub mod page;
 mod phrase;
 pub mod plan_table;
+pub mod run_diff;
 pub mod scores_table;
 pub mod terminal;
 
@@ -37,7 +39,7 @@ mod tests {
         let metrics = BTreeMap::from([("loss".to_string(), 0.05), ("grad_norm".to_string(), 1.0)]);
         let message = "the loss is not finite at step 3:\nlower learning_rate".to_string();
         vec![
-            Event::RunStarted { run: "r1".into(), stages: 5, cached: 1, to_run: 4 },
+            Event::RunStarted { run: "r1".into(), stages: 5, cached: 1, to_run: 4, file: Some("a.srlm".into()) },
             Event::StageCached { stage: stage("tiny", "init") },
             Event::StageStarted { stage: warm(), resumed_from: None, reason: "no record".into() },
             Event::StageSaid { stage: warm(), said: StageEvent::Facts { facts } },

@@ -1,7 +1,8 @@
 //! A plan as text: each stage with what is to be done and why, then the counts.
 
 use super::grid::{Align, Grid};
-use crate::plan::{Graph, Plan, Status, Step};
+use super::number::{bytes, metric, seconds};
+use crate::plan::{Estimate, Graph, Plan, Status, Step, Total};
 
 /// One line a stage in the plan's order, then the totals: "13 cells, 37 stage uses, 34 stages, 12 cached, 22 to run".
 pub fn render(graph: &Graph, plan: &Plan) -> String {
@@ -14,7 +15,33 @@ pub fn render(graph: &Graph, plan: &Plan) -> String {
         grid.row(vec![name, kind, key, status(step), targets(graph, step.node), reason]);
     }
     let rows = if plan.steps.is_empty() { String::new() } else { grid.render() + "\n" };
-    format!("{rows}{}\n", plan.summary)
+    format!("{rows}{}{}\n", plan.summary, estimate(&plan.estimate()))
+}
+
+/// `; about 4m05s of work, at most 3.1 GiB in one stage; unknown for 2 stages`
+fn estimate(total: &Total) -> String {
+    if total.stages == 0 {
+        return String::new();
+    }
+    if total.unknown == total.stages {
+        return "; how long is unknown".to_string();
+    }
+    let memory = total.peak_memory.map(|most| format!(", at most {} in one stage", bytes(most))).unwrap_or_default();
+    let unknown = match total.unknown {
+        0 => String::new(),
+        1 => "; unknown for 1 stage".to_string(),
+        more => format!("; unknown for {more} stages"),
+    };
+    format!("; about {} of work{memory}{unknown}", seconds(total.seconds))
+}
+
+/// `about 4m05s, at most 3.1 GiB, by what 1f0c33aa52 took (2.5 times its work)`
+pub fn estimated(estimate: &Estimate) -> String {
+    let time = estimate.seconds.map_or_else(|| "how long is unknown".into(), |time| format!("about {}", seconds(time)));
+    let memory = estimate.peak_memory.map(|most| format!(", at most {}", bytes(most))).unwrap_or_default();
+    let scale =
+        estimate.scale.filter(|scale| *scale != 1.0).map(|scale| format!(" ({} times its work)", metric(scale)));
+    format!("{time}{memory}, by what {} took{}", estimate.from.short(), scale.unwrap_or_default())
 }
 
 /// The pipelines and cells whose last stage this is; of many the first.
@@ -38,5 +65,6 @@ fn status(step: &Step) -> String {
         Status::Run => "RUN".into(),
         Status::MayBeCutOff => "RUN, may be cut off".into(),
         Status::NotNeeded => "not needed".into(),
+        Status::Blocked => "BLOCKED".into(),
     }
 }

@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::record::Record;
 use super::tombstone::{Remover, Tombstone};
 use crate::base::digest::Digest;
+use rayon::prelude::*;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -66,6 +67,20 @@ pub enum MissReason {
         /// What is wrong with it: reads on after "the remote cache".
         why: String,
     },
+}
+
+impl MissReason {
+    /// The word for it in JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            MissReason::NoRecord => "no_record",
+            MissReason::Evicted { .. } => "evicted",
+            MissReason::CorruptRecord { .. } => "record_corrupt",
+            MissReason::BlobMissing { .. } => "missing",
+            MissReason::BlobCorrupt { .. } => "corrupt",
+            MissReason::Remote { .. } => "remote_error",
+        }
+    }
 }
 
 impl fmt::Display for MissReason {
@@ -193,6 +208,39 @@ impl Store {
         Ok(listing)
     }
 
+    /// A record as it stands, whether its result is whole, lost or taken away; none where none can be read.
+    pub fn record(&self, key: &Digest) -> Option<Record> {
+        let record = fs::read(self.layout.record(key)).ok().and_then(|bytes| parse(key, &bytes).ok());
+        record.or_else(|| self.tombstone(key)?.record)
+    }
+
+    /// The keys of all records and of all results that were taken away, sorted, none of them read.
+    ///
+    /// # Errors
+    /// As [`Store::records`].
+    pub fn record_keys(&self) -> Result<Vec<Digest>, StoreError> {
+        let paths = [files_in(&self.layout.records())?, files_in(&self.layout.tombstones())?].concat();
+        let mut keys: Vec<Digest> = paths.iter().filter_map(|path| listed_key(path)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// What `keep` takes of every record that can be read, those of results that were taken away included, oldest
+    /// first. Records are large, and there may be many.
+    ///
+    /// # Errors
+    /// As [`Store::records`].
+    pub fn history<T: Send>(&self, keep: impl Fn(&Record) -> T + Sync) -> Result<Vec<T>, StoreError> {
+        let read = |key: &Digest| {
+            let record = self.record(key)?;
+            Some((record.made.time.clone(), record.key, keep(&record)))
+        };
+        let mut found: Vec<_> = self.record_keys()?.par_iter().filter_map(read).collect();
+        found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        Ok(found.into_iter().map(|(_, _, kept)| kept).collect())
+    }
+
     /// What is wrong with an artifact, by the sizes of its blobs; their bytes are for `verify` to read.
     pub(super) fn what_is_missing(&self, digest: &Digest) -> Result<Option<MissReason>, StoreError> {
         let path = self.layout.blob(digest);
@@ -249,12 +297,17 @@ fn parse(key: &Digest, bytes: &[u8]) -> Result<Record, String> {
 
 /// A record by its file; none where the file vanished meanwhile or is no record by its name.
 fn read_listed(path: &Path) -> Option<Result<Record, String>> {
-    let key = path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()?;
+    let key = listed_key(path)?;
     match fs::read(path) {
         Ok(bytes) => Some(parse(&key, &bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => Some(Err(error.to_string())),
     }
+}
+
+/// The key that a file of the folder of records is named by.
+fn listed_key(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
 }
 
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {

@@ -15,6 +15,7 @@ mod publish;
 pub mod record;
 pub mod remote;
 mod roots;
+mod run_logs;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use process::host_name;
 pub use record::{Made, Record, RecordDraft, Resumed};
 pub use remote::Remote;
 pub use roots::{Pin, RunRoot, RunRootGuard};
+pub use run_logs::{RunLog, RunOutcome, RunStage};
 pub use tombstone::{Remover, Tombstone};
 
 use std::fs::File;

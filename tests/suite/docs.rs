@@ -92,7 +92,9 @@ fn every_command_in_the_docs_is_understood() {
                 // Options of `run` alone, such as `--jobs 2`, stand behind the file.
                 arguments.truncate(arguments.iter().position(|word| word.starts_with("--")).unwrap_or(arguments.len()));
             }
-            let ready = ["plan", "check"].contains(&arguments[0].as_str()) && !line.contains("path/to");
+            // A plan that is written, or run, would leave a file here, or need one.
+            let is_saved = ["--out", "--plan"].iter().any(|option| line.contains(option));
+            let ready = ["plan", "check"].contains(&arguments[0].as_str()) && !line.contains("path/to") && !is_saved;
             if !ready {
                 arguments.push("--help".to_string());
             }

@@ -18,6 +18,7 @@ mod journey;
 mod lsp;
 mod messages;
 mod metamorphic_keys;
+mod planning;
 mod prefixes;
 mod program;
 mod sampled_fields;

@@ -1,5 +1,6 @@
 //! The whole journey on one page: a file is checked, planned, run, and its results are read.
 
+pub mod care;
 mod compare;
 mod cost;
 mod disk;
@@ -64,7 +65,10 @@ pub enum Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Failure::Machine(error.to_string())
+        match error {
+            StoreError::Archive { .. } => Failure::Input(error.to_string()),
+            error => Failure::Machine(error.to_string()),
+        }
     }
 }
 

@@ -157,11 +157,11 @@ pub enum Command {
         /// The folder to make; it must not exist, or be empty
         dir: PathBuf,
     },
-    /// Look into the store
+    /// Look into the store, and take care of it
     Store {
-        /// At what.
+        /// How.
         #[command(subcommand)]
-        command: Store,
+        command: super::store::Command,
     },
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
@@ -275,17 +275,6 @@ pub struct Graph {
     pub output: Option<PathBuf>,
 }
 
-/// `srlm store …`
-#[derive(Debug, Subcommand)]
-pub enum Store {
-    /// List the records, newest last
-    Ls {
-        /// Only for its place: the store beside this file's project
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-}
-
 /// `srlm init-model`
 #[derive(Debug, Args)]
 pub struct InitModel {
@@ -323,7 +312,7 @@ pub struct InitModel {
     pub seed: u64,
 }
 
-fn param(text: &str) -> Result<(String, String), String> {
+pub(super) fn param(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().to_string(), value.trim().to_string()))

@@ -6,6 +6,7 @@ use crate::diag::render::Look;
 use crate::driver::Failure;
 use crate::report::jsonl::JsonLines;
 use crate::report::lines::Lines;
+use crate::report::reading::Reading;
 use crate::report::terminal::Terminal;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
@@ -107,6 +108,14 @@ impl Output {
     pub fn say(&self, text: &str) {
         let mut output = stderr().lock();
         let _ = writeln!(output, "{}", text.trim_end());
+    }
+
+    /// Tells how much of a long reading is done.
+    pub fn reading(&self, what: &'static str) -> Reading {
+        if stderr().is_terminal() && !self.narrated {
+            return Reading::bar(what, ProgressDrawTarget::stderr_with_hz(10));
+        }
+        Reading::lines(what, Box::new(stderr()))
     }
 
     /// The listener for a run: JSON lines on standard output, bars on a terminal, else plain lines.

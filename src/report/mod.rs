@@ -13,6 +13,7 @@ pub mod page;
 mod phrase;
 pub mod plan_table;
 pub mod run_diff;
+pub mod reading;
 pub mod scores_table;
 pub mod terminal;
 

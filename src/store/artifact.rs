@@ -87,7 +87,7 @@ impl Store {
 }
 
 /// The canonical text of a list of files, sorted by name.
-fn tree_bytes(mut entries: Vec<Entry>) -> Result<Vec<u8>, String> {
+pub(super) fn tree_bytes(mut entries: Vec<Entry>) -> Result<Vec<u8>, String> {
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     serde_json::to_vec(&Tree { files: entries }).map_err(|error| error.to_string())
 }

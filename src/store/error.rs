@@ -40,6 +40,12 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// An archive cannot be made, or not be taken.
+    #[error("{why}")]
+    Archive {
+        /// What is wrong.
+        why: String,
+    },
     /// An artifact's list of files is not there or damaged.
     #[error("the artifact {} cannot be read: {why}; run the stage that makes it again", .digest.short())]
     Artifact {

@@ -97,9 +97,9 @@ pub struct Collected {
     pub removed: Vec<Removed>,
     /// What stayed.
     pub kept: Kept,
-    /// Bytes of the store before.
+    /// Bytes before: of objects, states, attempts, alternates and logs, and not of the small files that describe them.
     pub bytes_before: u64,
-    /// Bytes of the store after.
+    /// The same after.
     pub bytes_after: u64,
     /// Records that cannot be read: what they need is not known, and goes.
     pub damaged: usize,
@@ -178,8 +178,8 @@ impl Cleaning {
             own: found.size,
             blobs: BTreeSet::new(),
         }));
-        let garbage: u64 = inventory.garbage_bytes() + cleaning.bytes();
-        let total = inventory.bytes().saturating_sub(garbage);
+        let garbage = inventory.garbage_bytes() + cleaning.bytes();
+        let total = inventory.weight().saturating_sub(garbage);
         let weights = Weights { users: inventory.users(), size: &|blob| inventory.blob_size(blob), total };
         for gone in choose(candidates, weights, limits, now) {
             let why = limits.words(gone.why);
@@ -214,7 +214,7 @@ impl Cleaning {
 
     fn bytes(&self) -> u64 {
         let keyed = self.attempts.iter().chain(&self.widows).map(|(_, found)| found);
-        keyed.chain(&self.logs).chain(&self.leftovers).chain(&self.bookkeeping).map(|found| found.size).sum()
+        keyed.chain(&self.logs).chain(&self.leftovers).map(|found| found.size).sum()
     }
 }
 
@@ -262,7 +262,7 @@ impl Holding {
     }
 
     fn candidate(&self, key: Digest, used: SystemTime) -> Candidate {
-        let own = self.file.size + self.alternates.as_ref().map_or(0, |folder| folder.size);
+        let own = self.alternates.as_ref().map_or(0, |folder| folder.size);
         Candidate {
             key,
             is_state: false,
@@ -331,9 +331,10 @@ fn report(inventory: &Inventory, cleaning: &Cleaning, kept: Kept) -> Collected {
         (Thing::Bookkeeping, &cleaning.bookkeeping, "it has lost its meaning"),
     ];
     for (what, files, why) in rest {
-        files.iter().for_each(|found| tell(what, None, found, found.size, why));
+        let bytes = |found: &Found| if what == Thing::Bookkeeping { 0 } else { found.size };
+        files.iter().for_each(|found| tell(what, None, found, bytes(found), why));
     }
-    let bytes_before = inventory.bytes();
+    let bytes_before = inventory.weight();
     let freed: u64 = removed.iter().map(|it: &Removed| it.bytes).sum();
     let bytes_after = bytes_before.saturating_sub(freed);
     Collected { removed, kept, bytes_before, bytes_after, damaged: inventory.damaged.len() }

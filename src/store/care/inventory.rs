@@ -219,16 +219,14 @@ impl Inventory {
         folders.chain(self.widows.iter().map(|(_, folder)| folder)).flat_map(|folder| inside(&folder.path)).collect()
     }
 
-    /// Bytes of everything that is srlm's.
-    pub fn bytes(&self) -> u64 {
-        let results = self.results.values();
-        let of_results = results.map(|it| it.file.size + it.alternates.as_ref().map_or(0, |folder| folder.size));
-        let keyed = [&self.leases, &self.tombstones, &self.leads, &self.widows];
-        let plain = [&self.logs, &self.roots, &self.leftovers, &self.other];
-        let attempts = self.attempts.iter().map(|work| &work.folder);
-        let files = self.blobs.values().chain(self.states.values()).chain(attempts);
-        let files = files.chain(keyed.into_iter().flatten().map(|(_, file)| file)).chain(plain.into_iter().flatten());
-        of_results.sum::<u64>() + files.map(|file| file.size).sum::<u64>()
+    /// Bytes of what has weight: objects, states, attempts, alternates, logs. The small files that describe them are not
+    /// counted, because a record that goes leaves a tombstone of its size.
+    pub fn weight(&self) -> u64 {
+        let alternates = self.results.values().filter_map(|it| it.alternates.as_ref());
+        let folders = alternates.chain(self.widows.iter().map(|(_, folder)| folder));
+        let work = self.states.values().chain(self.attempts.iter().map(|work| &work.folder));
+        let plain = self.blobs.values().chain(&self.logs).chain(&self.leftovers).chain(&self.other);
+        folders.chain(work).chain(plain).map(|file| file.size).sum()
     }
 
     /// Bytes of a blob; none of one that is gone.

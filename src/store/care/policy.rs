@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 pub struct Limits {
     /// Those that were last used longer ago than this go.
     pub older_than: Option<Duration>,
-    /// The least valuable go until the store has at most this many bytes.
+    /// The least valuable go until what has weight has at most this many bytes.
     pub max_size: Option<u64>,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Candidate {
     pub used: SystemTime,
     /// Work that it took to make.
     pub seconds: f64,
-    /// Bytes that go with it in any case: the record itself, or the state.
+    /// Bytes that go with it in any case: the state, or what came second under the key.
     pub own: u64,
     /// What goes with it where nothing else needs it.
     pub blobs: BTreeSet<Digest>,
@@ -50,7 +50,7 @@ pub(super) struct Gone {
 pub(super) struct Weights<'a> {
     pub users: HashMap<Digest, usize>,
     pub size: &'a dyn Fn(&Digest) -> u64,
-    /// Bytes of the store, without what goes in any case.
+    /// Bytes that have weight, without what goes in any case.
     pub total: u64,
 }
 

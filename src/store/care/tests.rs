@@ -394,6 +394,11 @@ fn modified(path: &Path) -> SystemTime {
     fs::metadata(path).and_then(|found| found.modified()).expect("it is there")
 }
 
+/// How many random stores a test looks at: `SRLM_TEST_CASES` asks for more than a quick run does.
+fn cases(quick: u32) -> u32 {
+    std::env::var("SRLM_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(quick)
+}
+
 /// What must be left, found out slowly: sets are built anew for every question.
 fn model(
     drawn: &Drawn,
@@ -452,7 +457,7 @@ fn model(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(32), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Test 9 of the store's design.
     #[test]
@@ -576,7 +581,7 @@ fn flip(path: &Path, bit: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(8), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Test 4 of the store's design, as far as the store goes; `tests/suite/care.rs` has the next run.
     #[test]

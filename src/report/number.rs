@@ -26,21 +26,6 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Bytes, in the largest unit of which there is one: `512 B`, `3.4 GiB`.
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut size = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        // What would be rounded to 1024.0 is one of the next unit.
-        if size < 1023.95 {
-            break;
-        }
-        (size, unit) = (size / 1024.0, larger);
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
-}
-
 /// A count with its thousands apart: `12,345`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
@@ -103,8 +88,6 @@ mod tests {
             [seconds(0.42), seconds(12.34), seconds(245.0), seconds(7380.0)],
             ["0.42 s", "12.3 s", "4m05s", "2h03m"]
         );
-        assert_eq!([bytes(1023), bytes(1024), bytes(3 << 29)], ["1023 B", "1.0 KiB", "1.5 GiB"]);
-        assert_eq!(bytes((1 << 20) - 1), "1.0 MiB");
         assert_eq!([count(7), count(1234), count(1234567)], ["7", "1,234", "1,234,567"]);
         assert_eq!(
             [bytes(512), bytes(3482), bytes(5 << 28), bytes((1 << 20) - 1)],

@@ -171,7 +171,7 @@ fn a_hostile_archive_is_refused_whole() {
     refused("a huge record", &with(&|parts| parts[1].size = 1 << 40), "are the most");
     refused("a huge object", &with(&|parts| parts[last].size = 1 << 60), "bytes where");
     let stranger = Raw {
-        name: format!("objects/{}/{}", &"ab".repeat(1), "c".repeat(62)).into(),
+        name: format!("objects/{}/{}", "ab", "c".repeat(62)).into(),
         kind: b'0',
         link: "",
         size: 1,

@@ -227,11 +227,13 @@ fn a_way_from_a_shallow_key_leads_to_what_is_left() {
     assert_eq!(store.lookup_shallow(&first.shallow).expect("readable").found(), Some(apart));
 }
 
+/// Inputs (as bits), contents of its two files, seconds, age in days, alias of an earlier one.
+type SketchedRecord = (u16, [u8; 2], u8, u64, Option<prop::sample::Index>);
+
 /// A store in a few numbers.
 #[derive(Clone, Debug)]
 struct Sketch {
-    /// Inputs (as bits), contents of its two files, seconds, age in days, alias of an earlier one.
-    records: Vec<(u16, [u8; 2], u8, u64, Option<prop::sample::Index>)>,
+    records: Vec<SketchedRecord>,
     states: Vec<(u8, u16, u64)>,
     orphans: Vec<(u8, bool)>,
     pins: u16,

@@ -11,5 +11,5 @@ pub fn root(project: &Project, file: &Path, targets: &[String]) -> Option<RunRoo
     let wanted: Vec<usize> = graph.select(targets).ok()?.iter().map(|target| target.node).collect();
     let keys = |nodes: &[usize]| nodes.iter().map(|&node| graph.node(node).key).collect();
     let stages = graph.in_order(&wanted);
-    project.store.root_run(&file.to_string_lossy(), keys(&wanted), keys(&stages), Vec::new())
+    project.store.root_run(&file.to_string_lossy(), keys(&wanted), keys(&stages))
 }

@@ -12,8 +12,8 @@ mod pace;
 pub mod page;
 mod phrase;
 pub mod plan_table;
-pub mod run_diff;
 pub mod reading;
+pub mod run_diff;
 pub mod scores_table;
 pub mod terminal;
 

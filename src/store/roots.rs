@@ -31,9 +31,6 @@ pub struct RunRoot {
     pub targets: Vec<Digest>,
     /// The keys of all its stages, targets among them: what is finished is needed before the targets have records.
     pub stages: Vec<Digest>,
-    /// The trajectory keys of its training stages.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub states: Vec<Digest>,
 }
 
 /// A run root in use: gc keeps it, however many are newer, until this is dropped or the process dies.
@@ -46,7 +43,7 @@ impl RunRoot {
     /// The digest of what is wanted, whoever wants it.
     pub(super) fn name(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("srlm run root v1");
-        for keys in [&self.targets, &self.stages, &self.states] {
+        for keys in [&self.targets, &self.stages] {
             hasher.update(&(keys.len() as u64).to_le_bytes());
             keys.iter().for_each(|key| key.hash_content(&mut hasher));
         }
@@ -71,15 +68,9 @@ pub struct Pin {
 impl Store {
     /// Says what a run wants, so that gc keeps it; to be called before the run looks at what is there, and held as long
     /// as it works. In a store that cannot be written, and so not be collected either, it does nothing.
-    pub fn root_run(
-        &self,
-        source: &str,
-        targets: Vec<Digest>,
-        stages: Vec<Digest>,
-        states: Vec<Digest>,
-    ) -> Option<RunRootGuard> {
+    pub fn root_run(&self, source: &str, targets: Vec<Digest>, stages: Vec<Digest>) -> Option<RunRootGuard> {
         let since = rfc3339(SystemTime::now());
-        let root = RunRoot { source: source.to_string(), since, targets, stages, states };
+        let root = RunRoot { source: source.to_string(), since, targets, stages };
         // A gc at work has read the roots already: this run must look only after it has gone.
         let _guard: Guard = self.publishing().ok()?;
         let path = self.layout.run_roots().join(root.name().to_string());

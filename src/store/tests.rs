@@ -480,7 +480,7 @@ fn a_result_that_was_taken_away_says_so_until_it_is_made_again() {
 #[test]
 fn a_run_that_wants_the_same_again_renews_its_root() {
     let Fixture { store, .. } = fixture();
-    let root = |name: &str| store.root_run("a.srlm", vec![digest(name)], vec![digest(name)], Vec::new());
+    let root = |name: &str| store.root_run("a.srlm", vec![digest(name)], vec![digest(name)]);
     let (warm, cold) = (root("warm").expect("writable"), root("cold").expect("writable"));
     let files = store.run_root_files().expect("readable");
     assert_eq!(files.len(), 2);

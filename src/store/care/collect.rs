@@ -1,7 +1,7 @@
 //! `gc`: what nothing needs is found and taken away; what roots reach stays, whatever it weighs.
 
 use super::inventory::{Found, Holding, Inventory};
-use super::mark::{Marked, Roots, mark};
+use super::mark::{Roots, mark, reach};
 use super::policy::{Candidate, Gone, Limits, Weights, Why, choose};
 use super::sweep;
 use crate::base::digest::Digest;
@@ -144,10 +144,10 @@ impl Store {
         let roots = Roots::read(self)?;
         let marked = mark(self, &inventory, &roots, collection.keep_runs);
         let cleaning = Cleaning::plan(&inventory, &roots, &marked, collection.limits, now);
-        let pinned = super::mark::reach(self, &inventory, roots.pins.iter().copied().collect());
+        let pinned = reach(self, &inventory, roots.pins.iter().copied().collect());
         let count = |keys: &BTreeSet<Digest>| inventory.results.keys().filter(|key| keys.contains(*key)).count();
         let results = inventory.results.len() - cleaning.results.len();
-        let kept = Kept { results, pinned: count(&pinned), rooted: count(&marked.keys) };
+        let kept = Kept { results, pinned: count(&pinned), rooted: count(&marked) };
         Ok((inventory, cleaning, kept))
     }
 }
@@ -159,25 +159,16 @@ impl Collected {
 }
 
 impl Cleaning {
-    fn plan(inventory: &Inventory, roots: &Roots, marked: &Marked, limits: Limits, now: SystemTime) -> Cleaning {
+    fn plan(
+        inventory: &Inventory,
+        roots: &Roots,
+        marked: &BTreeSet<Digest>,
+        limits: Limits,
+        now: SystemTime,
+    ) -> Cleaning {
         let is_past_grace = |found: &Found| now.duration_since(found.modified).is_ok_and(|age| age > GRACE);
         let mut cleaning = Cleaning::of_garbage(inventory, &is_past_grace);
-        let asked = roots.last_asked();
-        let used = |key: &Digest, found: &Found| asked.get(key).map_or(found.modified, |it| found.modified.max(*it));
-        let results = inventory.results.iter().filter(|(key, _)| !marked.keys.contains(*key));
-        let states = inventory
-            .states
-            .iter()
-            .filter(|(key, found)| !marked.states.contains(*key) && !is_in_use(&found.path.join(".lock")));
-        let mut candidates: Vec<Candidate> = results.map(|(key, it)| it.candidate(*key, used(key, &it.file))).collect();
-        candidates.extend(states.map(|(key, found)| Candidate {
-            key: *key,
-            is_state: true,
-            used: used(key, found),
-            seconds: 0.0,
-            own: found.size,
-            blobs: BTreeSet::new(),
-        }));
+        let candidates = candidates(inventory, roots, marked);
         let garbage = inventory.garbage_bytes() + cleaning.bytes();
         let total = inventory.weight().saturating_sub(garbage);
         let weights = Weights { users: inventory.users(), size: &|blob| inventory.blob_size(blob), total };
@@ -216,6 +207,24 @@ impl Cleaning {
         let keyed = self.attempts.iter().chain(&self.widows).map(|(_, found)| found);
         keyed.chain(&self.logs).chain(&self.leftovers).map(|found| found.size).sum()
     }
+}
+
+/// Results and states that nothing marked needs, with their last use: when they were made, or a run asked for them.
+fn candidates(inventory: &Inventory, roots: &Roots, marked: &BTreeSet<Digest>) -> Vec<Candidate> {
+    let asked = roots.last_asked();
+    let used = |key: &Digest, found: &Found| asked.get(key).map_or(found.modified, |it| found.modified.max(*it));
+    let results = inventory.results.iter().filter(|(key, _)| !marked.contains(*key));
+    let mut candidates: Vec<Candidate> = results.map(|(key, it)| it.candidate(*key, used(key, &it.file))).collect();
+    for (trajectory, found) in &inventory.states {
+        let stages = &inventory.saved_by[trajectory];
+        if !stages.is_disjoint(marked) || is_in_use(&found.path.join(".lock")) {
+            continue;
+        }
+        let used = stages.iter().map(|stage| used(stage, found)).max().unwrap_or(found.modified);
+        let (key, own, blobs) = (*trajectory, found.size, BTreeSet::new());
+        candidates.push(Candidate { key, is_state: true, used, seconds: 0.0, own, blobs });
+    }
+    candidates
 }
 
 /// All but the newest `keep`.

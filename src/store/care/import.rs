@@ -72,7 +72,7 @@ impl Store {
             }
         }
         // As a run does: gc keeps what was lately asked for.
-        self.root_run(source, imported.targets.clone(), keys, Vec::new());
+        self.root_run(source, imported.targets.clone(), keys);
         Ok(imported)
     }
 }

@@ -52,8 +52,10 @@ pub(super) struct Inventory {
     /// Records that cannot be read.
     pub damaged: Vec<Skipped>,
     pub blobs: HashMap<Digest, Found>,
-    /// Training states by the key they are saved under.
+    /// Training states by their trajectories.
     pub states: BTreeMap<Digest, Found>,
+    /// The keys of the stages that saved them, by trajectory.
+    pub saved_by: BTreeMap<Digest, BTreeSet<Digest>>,
     pub attempts: Vec<Work>,
     /// Keys with a lease that is not stale.
     pub leased: BTreeSet<Digest>,
@@ -145,13 +147,8 @@ impl Inventory {
             };
             for inner in list(&folder.path)? {
                 let inner = whole(inner);
-                let name = name_of(&inner.path);
-                if name == "states" {
-                    self.states.insert(key, inner);
-                } else {
-                    let fate = fate(name);
-                    self.attempts.push(Work { key, folder: inner, fate });
-                }
+                let fate = fate(name_of(&inner.path));
+                self.attempts.push(Work { key, folder: inner, fate });
             }
         }
         Ok(())
@@ -159,10 +156,13 @@ impl Inventory {
 
     fn take_states(&mut self, store: &Store) -> Result<(), StoreError> {
         for folder in list(&store.layout().all_states())? {
-            match name_of(&folder.path).parse() {
-                Ok(trajectory) => drop(self.states.insert(trajectory, whole(folder))),
-                Err(_) => self.take_odd(folder),
-            }
+            let Ok(trajectory) = name_of(&folder.path).parse() else {
+                self.take_odd(folder);
+                continue;
+            };
+            let saved_by = store.states(&trajectory).into_iter().map(|state| state.key).collect();
+            self.saved_by.insert(trajectory, saved_by);
+            self.states.insert(trajectory, whole(folder));
         }
         Ok(())
     }

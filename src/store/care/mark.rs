@@ -41,7 +41,7 @@ impl Roots {
         let mut asked = BTreeMap::new();
         // Newest first: the first time that is seen of a key is its latest.
         for (used, _, root) in &self.runs {
-            for key in root.stages.iter().chain(&root.states) {
+            for key in &root.stages {
                 asked.entry(*key).or_insert(*used);
             }
         }
@@ -49,34 +49,15 @@ impl Roots {
     }
 }
 
-/// What stays.
-#[derive(Debug, Default)]
-pub(super) struct Marked {
-    /// Keys of results, of stages without one among them.
-    pub keys: BTreeSet<Digest>,
-    /// Keys of training states.
-    pub states: BTreeSet<Digest>,
-}
-
-/// Marks what pins and the newest `keep_runs` runs reach, and what is worked on.
-pub(super) fn mark(store: &Store, inventory: &Inventory, roots: &Roots, keep_runs: usize) -> Marked {
-    let mut states: BTreeSet<Digest> = inventory.leased.clone();
+/// Marks what pins and the newest `keep_runs` runs reach, and what is worked on: keys of results, and of stages that have
+/// none yet.
+pub(super) fn mark(store: &Store, inventory: &Inventory, roots: &Roots, keep_runs: usize) -> BTreeSet<Digest> {
     let mut open: Vec<Digest> = roots.pins.iter().chain(&inventory.leased).copied().collect();
     for root in roots.counting(keep_runs) {
         open.extend(root.targets.iter().chain(&root.stages));
-        states.extend(root.states.iter().chain(&root.stages));
     }
-    let alive = inventory.attempts.iter().filter(|work| work.fate == Fate::Alive).map(|work| work.key);
-    for key in alive {
-        open.push(key);
-        states.insert(key);
-    }
-    let keys = reach(store, inventory, open);
-    // A state says which stage saved it: it stays as long as that stage is wanted.
-    let of_a_wanted_stage =
-        |trajectory: &&Digest| store.states(trajectory).iter().any(|state| keys.contains(&state.key));
-    states.extend(inventory.states.keys().filter(of_a_wanted_stage));
-    Marked { keys, states }
+    open.extend(inventory.attempts.iter().filter(|work| work.fate == Fate::Alive).map(|work| work.key));
+    reach(store, inventory, open)
 }
 
 /// Everything that the results under these keys were made from, themselves included. Where a result on the way was taken

@@ -25,21 +25,23 @@ pub(super) fn sweep(store: &Store, inventory: &Inventory, cleaning: &Cleaning) -
         store.bury(&Tombstone::new(gone.it.key, Remover::Gc, why.clone(), record))?;
     }
     flush_folder_of(store.layout().tombstones().join("any").as_path())?;
-    sweep_work(store, inventory, cleaning)?;
+    sweep_work(store, cleaning)?;
     let leaving = cleaning.results.iter().map(|(gone, _)| gone.it.key).collect();
     sweep_records(store, inventory, &leaving)?;
     cleaning.blobs.iter().try_for_each(|(_, blob)| remove(blob))
 }
 
-fn sweep_work(store: &Store, inventory: &Inventory, cleaning: &Cleaning) -> Result<(), StoreError> {
+fn sweep_work(store: &Store, cleaning: &Cleaning) -> Result<(), StoreError> {
     for (gone, _) in &cleaning.states {
-        inventory.states.get(&gone.it.key).map_or(Ok(()), remove)?;
+        // A worker that has begun on them since keeps them.
+        if let Some(_at_rest) = store.place(&gone.it.key).try_lock() {
+            store.drop_states(&gone.it.key);
+        }
     }
     for (_, attempt) in &cleaning.attempts {
         remove(attempt)?;
     }
-    let keys = cleaning.attempts.iter().map(|(key, _)| key).chain(cleaning.states.iter().map(|(gone, _)| &gone.it.key));
-    for key in keys {
+    for (key, _) in &cleaning.attempts {
         // It stays where another attempt is in it.
         let _ = fs::remove_dir(store.layout().attempts(key));
     }

@@ -3,6 +3,7 @@
 use super::verify::Keys;
 use super::*;
 use crate::base::digest::Digest;
+use crate::base::state::Manifest;
 use crate::store::artifact::{Entry, tree_bytes};
 use crate::store::lookup::lead;
 use crate::store::record::RecordDraft;
@@ -144,7 +145,7 @@ fn gc_keeps_what_the_newest_runs_want_and_a_run_at_work_holds() {
     let (_folder, store) = store();
     let [first, second, third] = ["first", "second", "third"].map(|name| publish(&store, name, &[], &[("a", name)]));
     let root = |record: &Record, age| {
-        let guard = store.root_run("a.srlm", vec![record.key], vec![record.key], vec![]).expect("writable");
+        let guard = store.root_run("a.srlm", vec![record.key], vec![record.key]).expect("writable");
         let (_, path) = store.run_root_files().expect("readable").pop().expect("one");
         set_age(&path, Duration::from_secs(age));
         guard
@@ -168,7 +169,7 @@ fn gc_follows_what_was_evicted_to_what_it_was_made_from() {
     let model = publish(&store, "model", &[&data], &[("a", "model")]);
     let tuned = publish(&store, "tuned", &[&model], &[("a", "tuned")]);
     store.pin(&data.key, "ann@box".into(), None).expect("writable");
-    let keep = store.root_run("a.srlm", vec![tuned.key], vec![tuned.key, data.key], vec![]);
+    let keep = store.root_run("a.srlm", vec![tuned.key], vec![tuned.key, data.key]);
     fs::remove_file(store.layout().record(&model.key)).expect("it was there");
     store.bury(&crate::store::Tombstone::new(model.key, Remover::Gc, "test", Some(model.clone()))).expect("writable");
     store.unpin(&data.key).expect("writable");
@@ -285,6 +286,8 @@ fn days(days: u64) -> Duration {
 #[derive(Clone, Debug)]
 struct Item {
     key: Digest,
+    /// Whose result or state it is.
+    stage: Digest,
     is_state: bool,
     used: SystemTime,
     seconds: f64,
@@ -349,19 +352,36 @@ fn draw(store: &Store, sketch: &Sketch) -> Drawn {
         let needs = chosen.iter().map(|it| it.key).chain(record.alias_of).collect();
         let (used, own) = (modified(&layout.record(&record.key)), 0);
         let seconds = f64::from(*seconds);
-        drawn.items.push(Item { key: record.key, is_state: false, used, seconds, own, blobs, needs });
+        let (key, stage) = (record.key, record.key);
+        drawn.items.push(Item { key, stage, is_state: false, used, seconds, own, blobs, needs });
         records.push(record);
     }
     let mut seen = BTreeSet::new();
     for (at, size, age) in sketch.states.iter().filter(|(at, ..)| seen.insert(*at)) {
         // Some of a stage that has a result, some of none.
-        let key = records.get(usize::from(*at)).map_or_else(|| Digest::of_bytes(&[*at]), |it| it.key);
-        let path = layout.all_states().join(key.to_string()).join("step-00000001").join("tensors");
-        write(&path, &vec![0; usize::from(*size)], days(*age));
-        set_age(path.parent().expect("a folder"), days(*age));
-        set_age(path.parent().and_then(Path::parent).expect("a folder"), days(*age));
-        let (used, own) = (modified(&path), u64::from(*size));
-        drawn.items.push(Item { key, is_state: true, used, seconds: 0.0, own, blobs: BTreeSet::new(), needs: vec![] });
+        let stage = records.get(usize::from(*at)).map_or_else(|| Digest::of_bytes(&[*at]), |it| it.key);
+        let place = store.place(&Digest::of_bytes(&[b't', *at]));
+        write(&place.state(1).join("tensors"), &vec![0; usize::from(*size)], Duration::ZERO);
+        let manifest = Manifest {
+            trajectory: place.trajectory,
+            step: 1,
+            key: stage,
+            budget: json!(1),
+            total: 1,
+            end: true,
+            seconds: 1.0,
+            metrics: BTreeMap::new(),
+            files: BTreeMap::from([("tensors".to_string(), Digest::of_bytes(&vec![0; usize::from(*size)]))]),
+        };
+        manifest.write(&place.state(1)).expect("writable");
+        let saved = days(*age);
+        let own = files_below(&place.folder).iter().map(|path| fs::metadata(path).expect("it is there").len()).sum();
+        files_below(&place.folder).iter().for_each(|path| set_age(path, saved));
+        [place.state(1), place.folder.clone()].iter().for_each(|path| set_age(path, saved));
+        let used = modified(&place.state(1)).max(modified(&place.folder));
+        let used = files_below(&place.folder).iter().map(|path| modified(path)).fold(used, SystemTime::max);
+        let (key, blobs, needs) = (place.trajectory, BTreeSet::new(), vec![]);
+        drawn.items.push(Item { key, stage, is_state: true, used, seconds: 0.0, own, blobs, needs });
     }
     for (number, is_young) in &sketch.orphans {
         let digest = blob(&content(*number), if *is_young { Duration::ZERO } else { days(3) }, &mut drawn.sizes);
@@ -383,7 +403,7 @@ fn draw(store: &Store, sketch: &Sketch) -> Drawn {
         wanted.insert(chosen(*targets), *hours);
     }
     for (keys, hours) in wanted {
-        drop(store.root_run("a.srlm", keys.clone(), keys.clone(), vec![]));
+        drop(store.root_run("a.srlm", keys.clone(), keys.clone()));
         let (_, path) = store.run_root_files().expect("readable").pop().expect("the newest is the last");
         set_age(&path, Duration::from_secs(hours * 3600 + keys.len() as u64));
         drawn.roots.push((modified(&path), keys.into_iter().collect()));
@@ -409,9 +429,7 @@ fn model(
     max_size: Option<u64>,
 ) -> (BTreeSet<(bool, Digest)>, BTreeSet<Digest>) {
     let mut marked: BTreeSet<Digest> = drawn.pins.clone();
-    let counting = drawn.roots.iter().take(sketch.keep_runs);
-    let states: BTreeSet<Digest> = counting.clone().flat_map(|(_, keys)| keys).copied().collect();
-    counting.for_each(|(_, keys)| marked.extend(keys));
+    drawn.roots.iter().take(sketch.keep_runs).for_each(|(_, keys)| marked.extend(keys));
     loop {
         let before = marked.len();
         for item in drawn.items.iter().filter(|it| !it.is_state) {
@@ -423,9 +441,9 @@ fn model(
             break;
         }
     }
-    let is_kept = |it: &Item| if it.is_state { states.contains(&it.key) } else { marked.contains(&it.key) };
+    let is_kept = |it: &Item| marked.contains(&it.stage);
     let used = |it: &Item| {
-        let asked = drawn.roots.iter().filter(|(_, keys)| keys.contains(&it.key)).map(|(used, _)| *used);
+        let asked = drawn.roots.iter().filter(|(_, keys)| keys.contains(&it.stage)).map(|(used, _)| *used);
         asked.chain([it.used]).max().expect("at least one")
     };
     let mut left: Vec<Item> = drawn.items.clone();
@@ -525,7 +543,7 @@ fn gc_beside_publishers_never_breaks_a_result() {
                         // Half of the results have a root, and must be there; all share their files with others.
                         let name = format!("stage {thread} {round}");
                         let key = draft(&name, &[], 1.0).key;
-                        let root = (round % 2 == 0).then(|| store.root_run("a.srlm", vec![key], vec![key], vec![]));
+                        let root = (round % 2 == 0).then(|| store.root_run("a.srlm", vec![key], vec![key]));
                         let files = [("a", "shared by all"), ("b", if round % 3 == 0 { "some" } else { "others" })];
                         let record = publish(store, &name, &[], &files);
                         if root.is_some() {
@@ -551,7 +569,7 @@ fn furnished() -> (tempfile::TempDir, Store, Vec<Record>) {
     let model = publish(&store, "model", &[&data], &[("a", "weights"), ("empty", "")]);
     let gone = publish(&store, "gone", &[], &[("a", "gone")]);
     store.pin(&model.key, "ann@box".into(), Some("table 2".into())).expect("writable");
-    drop(store.root_run("a.srlm", vec![model.key], vec![data.key, model.key], vec![]));
+    drop(store.root_run("a.srlm", vec![model.key], vec![data.key, model.key]));
     collect(&store, Collection::default());
     assert!(store.tombstone(&gone.key).is_some());
     let state = store.layout().all_states().join(model.key.to_string()).join("step-00000007");

@@ -312,7 +312,7 @@ pub struct InitModel {
     pub seed: u64,
 }
 
-pub(super) fn param(text: &str) -> Result<(String, String), String> {
+fn param(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().to_string(), value.trim().to_string()))

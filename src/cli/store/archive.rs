@@ -1,7 +1,7 @@
 //! `srlm store export` and `import`: results that travel as a file.
 
-use super::{Params, Place, result};
-use crate::cli::args::Global;
+use super::{Place, result};
+use crate::cli::args::{Global, Params};
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::driver::{Failure, care};

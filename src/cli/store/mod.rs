@@ -7,7 +7,7 @@ mod ls;
 mod pin;
 mod verify;
 
-use super::args::{Global, Program};
+use super::args::{Global, Params};
 use super::output::Output;
 use crate::driver::{self, Failure};
 use crate::store::{Record, Store};
@@ -67,17 +67,6 @@ fn open(global: &Global, file: Option<&Path>) -> Result<Store, Failure> {
     Ok(Store::open(driver::store_root(global.store.as_deref(), file))?)
 }
 
-/// What a file sets, for commands that name a stage in it.
-#[derive(Debug, Args)]
-pub struct Params {
-    /// Set a `param` of the file
-    #[arg(short = 'p', long = "param", value_name = "NAME=EXPR", value_parser = super::args::param)]
-    params: Vec<(String, String)>,
-    /// Set params by a YAML or JSON file
-    #[arg(long = "params", value_name = "FILE")]
-    params_file: Option<PathBuf>,
-}
-
 /// The result that one word or two mean: the start of a key, or FILE and NODE.
 fn result(words: &[String], params: &Params, global: &Global, output: Output) -> Result<(Store, Record), Failure> {
     match words {
@@ -87,11 +76,7 @@ fn result(words: &[String], params: &Params, global: &Global, output: Output) ->
             Ok((store, record))
         }
         [file, node] => {
-            let program = Program {
-                file: PathBuf::from(file),
-                params: params.params.clone(),
-                params_file: params.params_file.clone(),
-            };
+            let program = params.of(Path::new(file));
             let project = super::open(&program, global, output)?;
             let record = driver::care::of_node(&project, node)?;
             Ok((project.store, record))

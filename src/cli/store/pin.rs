@@ -1,7 +1,7 @@
 //! `srlm store pin` and `unpin`: results that gc keeps whatever it is told.
 
-use super::{Params, result};
-use crate::cli::args::Global;
+use super::result;
+use crate::cli::args::{Global, Params};
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::driver::{Failure, care};

@@ -53,6 +53,7 @@ pub(super) fn draft(name: &str, inputs: &[&Record], seconds: f64) -> RecordDraft
         threads: 1,
         peak_memory: None,
         device: "cpu".into(),
+        resumed: None,
         declared_at: None,
         run: "run".into(),
     }

@@ -45,7 +45,7 @@ impl<'a> Records<'a> {
         let mut cost = Cost::default();
         for node in self.project.graph.closure(node) {
             if let Some(record) = self.get(node)? {
-                cost.seconds += record.seconds;
+                cost.seconds += record.seconds_in_all();
                 if let Some(tokens) = record.metrics.get("trained_tokens") {
                     *cost.trained_tokens.get_or_insert(0.0) += tokens;
                 }

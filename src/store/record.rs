@@ -144,6 +144,11 @@ impl RecordDraft {
 }
 
 impl Record {
+    /// Seconds that its making took, those included that had brought the training to the state it went on from.
+    pub fn seconds_in_all(&self) -> f64 {
+        self.seconds + self.resumed.map_or(0.0, |resumed| resumed.seconds)
+    }
+
     /// The file's text: JSON whose last field is the digest of everything before it.
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
         seal::sealed(self)

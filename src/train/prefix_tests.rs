@@ -331,3 +331,14 @@ fn few_states_stay_and_those_of_fewest_steps_go_first() {
     }
     assert_eq!(bench.steps(), [4, 6, 8, 10]);
 }
+
+#[test]
+fn a_state_that_cannot_stay_is_a_warning_and_the_training_is_done() {
+    let train = |watch: &Watch| sft_for(Budget::Steps(5), ScheduleShape::Constant, watch);
+    let bench = Bench::new();
+    // A file where the folder should be refuses every write, as a full disk does.
+    std::fs::write(bench.shared().folder, "").unwrap();
+    let ended = bench.train(Budget::Steps(5), train);
+    assert_eq!((ended.steps, ended.warnings), (5, 1));
+    assert_eq!(ended.weights, Bench::new().train(Budget::Steps(5), train).weights);
+}

@@ -177,7 +177,7 @@ impl<'a> States<'a> {
     /// Saves the state that stays after the stage, where `step` is its step.
     fn keep_end(&mut self, step: u64, metrics: &Metrics, tensors: &impl Fn() -> Result<Tensors, TrainError>) {
         let shared = self.watch.states.and_then(|places| places.shared.as_ref());
-        let Some(place) = shared.filter(|_| self.course.open == Some(step)) else { return };
+        let Some(place) = shared.filter(|_| step > 0 && self.course.open == Some(step)) else { return };
         let ends: Vec<Found> = place.states().into_iter().filter(Found::is_end).collect();
         if ends.iter().filter(|end| end.step > step).count() >= MAX_ENDS {
             return;

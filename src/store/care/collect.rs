@@ -276,7 +276,7 @@ impl Holding {
             key,
             is_state: false,
             used,
-            seconds: self.record.seconds,
+            seconds: self.record.seconds_in_all(),
             own,
             blobs: self.all_blobs().copied().collect(),
         }

@@ -94,7 +94,7 @@ pub struct Checked {
 
 /// A checked file with its graph and its store.
 pub struct Project {
-    /// The file.
+    /// The file; its stage calls have gone into the graph.
     pub checked: Checked,
     /// Its distinct stages.
     pub graph: Graph,
@@ -183,6 +183,8 @@ pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Pr
         let contents = inputs::contents(&checked.program, &checked.sources);
         checked = checked.with(contents)?;
     }
+    // Their graph is there now: of a large program they would take up tens of megabytes for nothing.
+    checked.program.calls = Vec::new();
     Ok(Project { checked, graph, store })
 }
 
@@ -202,7 +204,7 @@ fn held(mut checked: Checked, file: &Path) -> Result<Checked, Failure> {
 /// Whether the store lacks the result of a stage that reads a file of the user's.
 fn lacks_inputs(graph: &Graph, store: &Store) -> Result<bool, Failure> {
     for node in graph.nodes().filter(|node| inputs::declares_rows(&node.kind)) {
-        if store.lookup(&node.key)?.found().is_none() {
+        if store.result(&node.key)?.found().is_none() {
             return Ok(true);
         }
     }

@@ -34,7 +34,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Every path of the store has one in it: byte by byte through the formatter would take its time.
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
     }
 }
 

@@ -31,7 +31,7 @@ impl<'a> Records<'a> {
     /// [`StoreError`] where the store cannot be read.
     pub fn get(&mut self, node: usize) -> Result<Option<&Record>, StoreError> {
         if !self.read.contains_key(&node) {
-            let found = self.project.store.lookup(&self.project.graph.node(node).key)?.found();
+            let found = self.project.store.result(&self.project.graph.node(node).key)?.found();
             self.read.insert(node, found);
         }
         Ok(self.read.get(&node).and_then(Option::as_ref))

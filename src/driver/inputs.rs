@@ -13,16 +13,26 @@ use crate::plan::facts::{FactSource, tokenizer_conflicts};
 use crate::plan::key;
 use crate::stage::inspect::{Inputs, Place, Problem, Prompt};
 use crate::stage::{self, Stage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// An error for each path that leads nowhere, or to something else than its stage reads. No file is opened.
 pub fn places(program: &Program, sources: &SourceMap) -> Vec<Diagnostic> {
-    let check = |call: &StageCall| {
-        let paths = key::paths(&call.args).into_iter();
-        paths.filter_map(|path| misplaced(call, &path, sources)).collect::<Vec<_>>()
-    };
-    program.calls.iter().flat_map(check).collect()
+    // Many stages may read one file: what is in order is looked at once.
+    let (mut found, mut fine) = (Vec::new(), HashSet::new());
+    for call in &program.calls {
+        for path in key::paths(&call.args) {
+            let place = (call.kind.as_str(), path);
+            if fine.contains(&place) {
+                continue;
+            }
+            match misplaced(call, &place.1, sources) {
+                Some(problem) => found.push(problem),
+                None => drop(fine.insert(place)),
+            }
+        }
+    }
+    found
 }
 
 /// Reads the declared files: an error for each that is malformed, and a warning where a model is trained on what it is

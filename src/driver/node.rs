@@ -82,7 +82,7 @@ pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
         key: node.key,
         kind: node.kind.clone(),
         name: node.name.clone(),
-        labels: node.labels.clone(),
+        labels: node.labels.iter().map(ToString::to_string).collect(),
         status: step.status.word(),
         reason: step.reason.clone(),
         cause: step.cause.word(),
@@ -134,7 +134,7 @@ fn spaced(text: &str) -> String {
 }
 
 fn describe(node: &Node) -> String {
-    let labels: Vec<&str> = node.labels.iter().take(3).map(String::as_str).collect();
+    let labels: Vec<&str> = node.labels.iter().take(3).map(|label| &**label).collect();
     let more = if node.labels.len() > labels.len() { ", …" } else { "" };
     format!("{}  {} `{}` for {}{more}", node.key.short(), node.kind, node.name, labels.join(", "))
 }

@@ -195,7 +195,7 @@ impl SavedStage {
             status: step.status.word().to_string(),
             resume_step,
             reason: step.reason.clone(),
-            document: node.document.clone(),
+            document: node.document().clone(),
         }
     }
 

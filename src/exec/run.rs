@@ -152,7 +152,10 @@ impl<'a> Engine<'a> {
         let (stages, cached, to_run) = (plan.summary.stages, plan.summary.cached, plan.summary.to_run);
         let file = self.world.sources.files().iter().find(|file| file.is_file).map(|file| file.name.clone());
         self.tell(Event::RunStarted { run: self.settings.run.clone(), stages, cached, to_run, file });
-        plan.steps.iter().filter(|step| step.status.is_cached()).try_for_each(|step| self.take_cached(step.clone()))
+        let cached = || plan.steps.iter().filter(|step| step.status.is_cached());
+        let keys = cached().map(|step| self.node(step.node).key);
+        self.world.store.clear_leftovers_of(&keys.collect());
+        cached().try_for_each(|step| self.take_cached(step.clone()))
     }
 
     fn work(&mut self) -> Result<(), StoreError> {
@@ -234,7 +237,9 @@ impl<'a> Engine<'a> {
         let step = self.resolver.decide(node, &self.known)?;
         if step.status.is_cached() {
             self.waiting.remove(&node);
-            return self.take_cached(step);
+            self.take_cached(step)?;
+            self.world.store.clear_leftovers(&self.node(node).key);
+            return Ok(());
         }
         let trajectories = step.inputs.as_ref().and_then(|inputs| self.node(node).trajectories(inputs));
         let training = match trajectories.as_ref().and_then(|trajectories| trajectories.shared) {
@@ -270,7 +275,6 @@ impl<'a> Engine<'a> {
             }
             _ => record,
         };
-        self.world.store.clear_leftovers(&record.key);
         if self.has_states
             && let Some(trajectories) = self.trajectories(node, &record.inputs)
         {
@@ -347,7 +351,7 @@ impl<'a> Engine<'a> {
             key: node.key,
             kind: node.kind.clone(),
             name: node.name.clone(),
-            args: node.args.clone(),
+            args: node.args(),
             inputs,
             paths,
             contents: node.contents.clone(),
@@ -496,7 +500,7 @@ impl<'a> Engine<'a> {
             shallow: node.shallow_key(&inputs),
             kind: node.kind.clone(),
             name: node.name.clone(),
-            document: node.document.clone(),
+            document: node.document().clone(),
             inputs,
             metrics,
             seconds,

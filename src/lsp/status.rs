@@ -128,7 +128,7 @@ fn stage(project: &Project, plan: &Plan, name: &str) -> Option<String> {
     }
     let cached = uses.iter().filter(|step| step.status.is_cached()).count();
     let lines = uses.iter().take(MAX_USES).map(|step| {
-        let label = project.graph.node(step.node).labels.first().map_or("", String::as_str);
+        let label = project.graph.node(step.node).labels.first().map_or("", |label| label);
         format!("`{label}`: {}", told(step))
     });
     let head = format!("{cached} of {} uses cached", uses.len());

@@ -13,6 +13,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, Reversed};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
 
 /// The content of declared input files: the disk in the driver, a map in tests.
 pub trait Files {
@@ -34,14 +35,16 @@ pub struct Node {
     pub version: u32,
     /// The name of the binding that configured it first.
     pub name: String,
-    /// Canonical arguments for the worker, paths as written.
-    pub args: Json,
+    /// The arguments, paths as written.
+    args: Vec<(Name, Value)>,
     /// The paths in them, each with the digest of the content that the key stands for.
     pub contents: BTreeMap<String, Digest>,
-    /// What the deep key hashes.
-    pub document: Json,
+    /// Made where someone asks: as JSON, the stages of a large program would take up hundreds of megabytes.
+    document: OnceLock<Json>,
     /// Role to the index of the node that makes it.
     pub inputs: Vec<(String, usize)>,
+    /// The deep keys of the inputs, in their order.
+    upstream: Vec<Digest>,
     /// What it makes.
     pub output: Kind,
     /// What of it this version cannot run.
@@ -53,7 +56,7 @@ pub struct Node {
     /// How its training depends on its length, where it trains.
     pub training: Option<Training>,
     /// The targets that need it: pipelines `name`, cells `sweep[order=sft_rl, seed=1]`.
-    pub labels: Vec<String>,
+    pub labels: Vec<Arc<str>>,
 }
 
 impl Node {
@@ -62,9 +65,23 @@ impl Node {
         self.output.name().to_lowercase()
     }
 
+    /// Canonical arguments for the worker, paths as written.
+    pub fn args(&self) -> Json {
+        fields_to_json(&self.args)
+    }
+
+    /// What the deep key hashes.
+    pub fn document(&self) -> &Json {
+        self.document.get_or_init(|| {
+            let roles = self.inputs.iter().map(|(role, _)| role.as_str());
+            let inputs = roles.zip(self.upstream.iter().copied()).collect();
+            key::document(&self.kind, self.version, &self.args, &inputs, &self.contents)
+        })
+    }
+
     /// Its shallow key, given the artifact digest of every input by role.
     pub fn shallow_key(&self, inputs: &BTreeMap<String, Digest>) -> Digest {
-        key::shallow_key(&self.document, inputs)
+        key::shallow_key(self.document(), inputs)
     }
 }
 
@@ -269,14 +286,14 @@ impl<'a> Builder<'a> {
 
     /// The node of a call, made unless there is one with its key.
     fn intern(&mut self, call: &StageCall, contents: &BTreeMap<String, Digest>, inputs: Vec<(String, usize)>) -> usize {
-        let keys = inputs.iter().map(|(role, index)| (role.clone(), self.graph.node(*index).key)).collect();
-        let document = key::document(call, &keys, contents);
-        let key = key::deep_key(&document);
+        let upstream: Vec<Digest> = inputs.iter().map(|(_, index)| self.graph.node(*index).key).collect();
+        let keys = inputs.iter().map(|(role, _)| role.as_str()).zip(upstream.iter().copied()).collect();
+        let key = key::deep_key(&key::document(&call.kind, call.version, &call.args, &keys, contents));
         if let Some(index) = self.graph.find(&key) {
             return index;
         }
         let sources: Vec<usize> = inputs.iter().map(|(_, index)| *index).collect();
-        let index = self.graph.dag.add_node(node(call, key, document, inputs, contents.clone()));
+        let index = self.graph.dag.add_node(node(call, key, inputs, upstream, contents.clone()));
         for source in sources {
             self.graph.dag.add_edge(NodeIndex::new(source), index, ());
         }
@@ -309,8 +326,9 @@ impl<'a> Builder<'a> {
     fn add_target(&mut self, id: NodeId, span: Span, label: String, owner: &str, is_cell: bool) {
         match self.nodes.get(id.0) {
             Some(Some(node)) => {
+                let shared: Arc<str> = label.as_str().into();
                 for index in self.graph.closure(*node) {
-                    self.graph.dag[NodeIndex::new(index)].labels.push(label.clone());
+                    self.graph.dag[NodeIndex::new(index)].labels.push(shared.clone());
                 }
                 self.graph.targets.push(Target { label, owner: owner.to_string(), is_cell, node: *node });
             }
@@ -330,8 +348,8 @@ pub fn cell_label(sweep: &str, coordinates: &[(String, String)]) -> String {
 fn node(
     call: &StageCall,
     key: Digest,
-    document: Json,
     inputs: Vec<(String, usize)>,
+    upstream: Vec<Digest>,
     contents: BTreeMap<String, Digest>,
 ) -> Node {
     Node {
@@ -339,10 +357,11 @@ fn node(
         kind: call.kind.clone(),
         version: call.version,
         name: call.name.clone(),
-        args: fields_to_json(&call.args),
+        args: call.args.clone(),
         contents,
-        document,
+        document: OnceLock::new(),
         inputs,
+        upstream,
         output: call.output,
         unbuilt: None,
         span: call.span,

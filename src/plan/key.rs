@@ -25,7 +25,6 @@
 
 use crate::base::digest::Digest;
 use crate::lang::name::Name;
-use crate::lang::program::StageCall;
 use crate::lang::value::{RewardSum, RewardTerm, Value, fields_to_json};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -37,11 +36,17 @@ const SALT: &str = "";
 
 /// The readable pre-image of a deep key. `inputs` are the deep keys upstream by role, `contents` the digests of the
 /// files that the arguments name.
-pub fn document(call: &StageCall, inputs: &BTreeMap<String, Digest>, contents: &BTreeMap<String, Digest>) -> Json {
-    let args: Vec<(Name, Value)> = fields_with_contents(&call.args, contents);
+pub fn document(
+    kind: &str,
+    version: u32,
+    args: &[(Name, Value)],
+    inputs: &BTreeMap<&str, Digest>,
+    contents: &BTreeMap<String, Digest>,
+) -> Json {
+    let args: Vec<(Name, Value)> = fields_with_contents(args, contents);
     json!({
-        "kind": call.kind,
-        "semantic_version": call.version,
+        "kind": kind,
+        "semantic_version": version,
         "inputs": inputs,
         "science": canonical(fields_to_json(&args)),
         "salt": SALT,

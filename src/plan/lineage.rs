@@ -89,7 +89,7 @@ fn walk(root: Digest, look: impl Fn(Digest) -> (Ancestor, Vec<(String, Digest)>)
 fn ancestor(store: &Store, graph: Option<&Graph>, key: Digest) -> Ancestor {
     let record = store.record(&key);
     let node = graph.and_then(|graph| graph.find(&key).map(|index| graph.node(index)));
-    let document = record.as_ref().map(|record| &record.document).or(node.map(|node| &node.document));
+    let document = record.as_ref().map(|record| &record.document).or(node.map(|node| node.document()));
     let none = Json::Null;
     let document = document.unwrap_or(&none);
     let name = node.map(|node| node.name.clone()).or(record.as_ref().map(|record| record.name.clone()));

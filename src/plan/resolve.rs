@@ -8,8 +8,9 @@ use super::why::{Earlier, Explainer, Explanation};
 use crate::base::digest::Digest;
 use crate::base::source::SourceMap;
 use crate::store::{Lookup, MissReason, Record, Store, StoreError};
+use rayon::prelude::*;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -111,7 +112,8 @@ pub struct Step {
     pub reason: String,
     /// What that sentence is about.
     pub cause: Cause,
-    /// The artifact digests that go in by role, and so its shallow key, where all are known.
+    /// The artifact digests that go in by role, and so its shallow key, where all are known; none for a hit, which needs
+    /// none.
     pub inputs: Option<BTreeMap<String, Digest>>,
     /// The record, where a result is there.
     pub record: Option<Record>,
@@ -151,12 +153,17 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     pub fn decide(&self, index: usize, known: &BTreeMap<usize, Digest>) -> Result<Step, StoreError> {
+        self.decided(index, known, self.store.result(&self.graph.node(index).key)?)
+    }
+
+    /// As [`Resolver::decide`], given what the store has under the deep key.
+    fn decided(&self, index: usize, known: &BTreeMap<usize, Digest>, found: Lookup) -> Result<Step, StoreError> {
         let node = self.graph.node(index);
-        let inputs = known_inputs(node, known);
-        let missed = match usable(node, self.store.lookup(&node.key)?) {
-            Lookup::Found(record) => return Ok(hit(index, inputs, *record)),
+        let missed = match usable(node, found) {
+            Lookup::Found(record) => return Ok(hit(index, *record)),
             Lookup::Missing(missed) => missed,
         };
+        let inputs = known_inputs(node, known);
         if let Some(inputs) = &inputs
             && let Lookup::Found(record) = usable(node, self.store.lookup_shallow(&node.shallow_key(inputs))?)
         {
@@ -174,8 +181,11 @@ impl<'a> Resolver<'a> {
         let targets = self.graph.select(names)?;
         let wanted: Vec<usize> = targets.iter().map(|target| target.node).collect();
         let (mut known, mut steps) = (BTreeMap::new(), Vec::new());
-        for index in self.graph.in_order(&wanted) {
-            let step = self.decide(index, &known)?;
+        let order = self.graph.in_order(&wanted);
+        // One after the other they would wait for the disk and for each other's digests.
+        let found: Vec<_> = order.par_iter().map(|&index| self.store.result(&self.graph.node(index).key)).collect();
+        for (index, found) in order.into_iter().zip(found) {
+            let step = self.decided(index, &known, found?)?;
             if let Some(digest) = step.output(self.graph) {
                 known.insert(index, digest);
             }
@@ -189,7 +199,7 @@ impl<'a> Resolver<'a> {
         let cells = targets.iter().filter(|target| target.is_cell).count();
         let uses = wanted.iter().map(|&node| self.graph.closure(node).len()).sum();
         let summary = Summary::new(&steps, targets.len() - cells, cells, uses);
-        Ok(Plan { steps, targets: wanted, chains, summary })
+        Ok(Plan::new(steps, wanted, chains, summary))
     }
 
     /// Why a stage has no result, compared with the nearest earlier record; for `srlm why`.
@@ -218,7 +228,7 @@ impl<'a> Resolver<'a> {
         if let Some(step) = inputs.and_then(|inputs| node.newest_state(self.store, inputs)) {
             return Ok((Status::Resume { step }, format!("a training state of step {step} was saved; {why}"), cause));
         }
-        if inputs.is_none() && self.explainer()?.history().knows_definition(&node.document) {
+        if inputs.is_none() && self.explainer()?.history().knows_definition(node.document()) {
             let why = format!("{why}; not if its inputs come out as in an earlier run");
             return Ok((Status::MayBeCutOff, why, cause));
         }
@@ -278,10 +288,10 @@ impl<'a> Resolver<'a> {
                 None => nearest()?.and_then(|key| self.store.record(&key)),
                 own => own,
             };
-            let science = &node.document["science"];
+            let science = &node.document()["science"];
             let left = match step.status {
                 Status::Resume { step } => left_after(science, &json!({ "budget": { "steps": step } })),
-                Status::ResumeAfter { before } => left_after(science, &self.graph.node(before).document["science"]),
+                Status::ResumeAfter { before } => left_after(science, &self.graph.node(before).document()["science"]),
                 _ => 1.0,
             };
             step.estimate = record.map(|record| Estimate::new(&record, science, left));
@@ -340,9 +350,9 @@ fn usable(node: &Node, lookup: Lookup) -> Lookup {
     }
 }
 
-fn hit(node: usize, inputs: Option<BTreeMap<String, Digest>>, record: Record) -> Step {
+fn hit(node: usize, record: Record) -> Step {
     let reason = format!("made {} on {} in {:.1} s", record.made.time, record.made.host, record.seconds);
-    Step { node, status: Status::Hit, reason, cause: Cause::Made, inputs, record: Some(record), estimate: None }
+    Step { node, status: Status::Hit, reason, cause: Cause::Made, inputs: None, record: Some(record), estimate: None }
 }
 
 fn shallow_hit(node: usize, inputs: BTreeMap<String, Digest>, record: Record) -> Step {
@@ -363,12 +373,19 @@ pub struct Plan {
     pub chains: BTreeMap<usize, Link>,
     /// The counts.
     pub summary: Summary,
+    /// Where the step of a node stands among the steps.
+    places: HashMap<usize, usize>,
 }
 
 impl Plan {
+    fn new(steps: Vec<Step>, targets: Vec<usize>, chains: BTreeMap<usize, Link>, summary: Summary) -> Plan {
+        let places = steps.iter().enumerate().map(|(at, step)| (step.node, at)).collect();
+        Plan { steps, targets, chains, summary, places }
+    }
+
     /// What is to be done about a node.
     pub fn step(&self, node: usize) -> Option<&Step> {
-        self.steps.iter().find(|step| step.node == node)
+        self.places.get(&node).map(|&at| &self.steps[at])
     }
 
     /// What everything that is to run will probably take.

@@ -123,7 +123,7 @@ impl Fixture {
 
     fn make(&self, node: &Node, step: &Step) -> Record {
         let attempt = self.store.attempt(&node.key).expect("writable");
-        let mut args = node.document["science"].clone();
+        let mut args = node.document()["science"].clone();
         args.as_object_mut().expect("fields").remove("noise");
         let output = format!("{} {args} {:?}", node.kind, step.inputs);
         fs::write(attempt.out.join("output"), output).expect("writable");
@@ -139,7 +139,7 @@ fn draft(node: &Node, step: &Step) -> RecordDraft {
         shallow: node.shallow_key(&inputs),
         kind: node.kind.clone(),
         name: node.name.clone(),
-        document: node.document.clone(),
+        document: node.document().clone(),
         inputs,
         metrics: BTreeMap::new(),
         seconds: 0.0,
@@ -200,8 +200,8 @@ fn names_order_paths_and_float_spelling_do_not_reach_a_key() {
     let graph = graph(&program);
     assert_eq!(graph.len(), 3);
     assert_eq!(graph.targets()[0].node, graph.targets()[1].node);
-    assert_eq!(graph.node(graph.targets()[0].node).labels, ["a", "b"]);
-    assert_eq!(graph.node(1).args["file"]["path"], "train.jsonl");
+    assert_eq!(graph.node(graph.targets()[0].node).labels, ["a".into(), "b".into()]);
+    assert_eq!(graph.node(1).args()["file"]["path"], "train.jsonl");
 }
 
 #[test]

@@ -49,14 +49,15 @@ impl Node {
     /// The keys of its training states, where it trains, given the artifact digest of every input by role.
     pub fn trajectories(&self, inputs: &BTreeMap<String, Digest>) -> Option<Trajectories> {
         let training = self.training?;
-        let shared = training.is_shared(&self.args).then(|| self.shared_key(&training, inputs));
-        let own = key::trajectory_key(&self.document, inputs, &[]);
-        Some(Trajectories { own, shared, budget: self.args[training.budget].clone() })
+        let args = self.args();
+        let shared = training.is_shared(&args).then(|| self.shared_key(&training, inputs));
+        let own = key::trajectory_key(self.document(), inputs, &[]);
+        Some(Trajectories { own, shared, budget: args[training.budget].clone() })
     }
 
     fn shared_key(&self, training: &Training, inputs: &BTreeMap<String, Digest>) -> Digest {
         let left_out = [&[training.budget], training.of_the_end].concat();
-        key::trajectory_key(&self.document, inputs, &left_out)
+        key::trajectory_key(self.document(), inputs, &left_out)
     }
 
     /// The step of the newest state that its training can surely go on from, as far as the states say without being
@@ -65,21 +66,23 @@ impl Node {
         let (training, trajectories) = (self.training?, self.trajectories(inputs)?);
         let own = store.states(&trajectories.own).into_iter().map(|state| state.step).max();
         let shared = trajectories.shared.as_ref().map(|key| store.states(key)).unwrap_or_default();
-        let total = (training.total)(&self.args).unwrap_or_else(|| least_total(&trajectories.budget, &shared));
-        let open = (training.open)(&self.args, total).unwrap_or(0);
+        let args = self.args();
+        let total = (training.total)(&args).unwrap_or_else(|| least_total(&trajectories.budget, &shared));
+        let open = (training.open)(&args, total).unwrap_or(0);
         own.max(shared.iter().map(|state| state.step).filter(|step| *step <= open).max())
     }
 
     /// Its name and its budget, for a sentence: "`warm` (500steps)".
     pub(super) fn with_budget(&self) -> String {
-        let budget = self.training.map(|training| format!(" ({})", show(&self.document["science"][training.budget])));
+        let budget = self.training.map(|training| format!(" ({})", show(&self.document()["science"][training.budget])));
         format!("`{}`{}", self.name, budget.unwrap_or_default())
     }
 
     /// How far its shared states reach, in the budget's unit.
     fn reach(&self, training: &Training) -> Option<Amount> {
-        let amount = Amount::of(&self.args[training.budget])?;
-        let share = (training.open)(&self.args, MANY)? as f64 / MANY as f64;
+        let args = self.args();
+        let amount = Amount::of(&args[training.budget])?;
+        let share = (training.open)(&args, MANY)? as f64 / MANY as f64;
         Some(Amount { number: amount.number * share, ..amount })
     }
 }

@@ -164,7 +164,7 @@ impl<'a> Explainer<'a> {
         let before =
             |input: usize| if self.is_known(input) { None } else { locked(&self.nearest).get(&input).copied()? };
         let instead = node.inputs.iter().filter_map(|(role, input)| Some((role.clone(), before(*input)?))).collect();
-        let parts = Parts::with_inputs(&node.document, &instead);
+        let parts = Parts::with_inputs(node.document(), &instead);
         let place = |key: &Digest| Some(self.graph.find(key).is_some());
         self.history.nearest(&node.kind, &node.name, &parts, place).map(|past| past.key)
     }
@@ -176,7 +176,7 @@ impl<'a> Explainer<'a> {
             return None;
         }
         let label = current.and_then(|other| other.labels.iter().find(|label| !node.labels.contains(label)));
-        let label = label.filter(|label| **label != record.name).map(|label| format!(" for {label}"));
+        let label = label.filter(|label| ***label != *record.name).map(|label| format!(" for {label}"));
         Some(format!("`{}`{}", record.name, label.unwrap_or_default()))
     }
 
@@ -191,13 +191,13 @@ impl<'a> Explainer<'a> {
 
     fn changes(&self, node: &Node, old: &Json, told: Told, depth: usize) -> Vec<Change> {
         let mut changes = Vec::new();
-        let (was, is) = (&old["semantic_version"], &node.document["semantic_version"]);
+        let (was, is) = (&old["semantic_version"], &node.document()["semantic_version"]);
         if was != is {
             let text = format!("srlm's `{}` changed: version {was} → {is}", node.kind);
             let (was, is) = (Some(was.to_string()), Some(is.to_string()));
             changes.push(Change { field: "semantic_version".to_string(), text, was, is, at: None });
         }
-        if old["salt"] != node.document["salt"] {
+        if old["salt"] != node.document()["salt"] {
             let text = "the format of keys changed".to_string();
             changes.push(Change { field: "salt".to_string(), text, was: None, is: None, at: None });
         }
@@ -212,11 +212,11 @@ impl<'a> Explainer<'a> {
             let text = if told == Told::Since { found.text } else { found.apart };
             Change { field: found.path, text, was: found.was, is: found.is, at }
         };
-        differences(&old["science"], &node.document["science"]).into_iter().map(change).collect()
+        differences(&old["science"], &node.document()["science"]).into_iter().map(change).collect()
     }
 
     fn input_changes(&self, node: &Node, old: &Json, told: Told, depth: usize) -> Vec<Change> {
-        let (was, is) = (keys(&old["inputs"]), keys(&node.document["inputs"]));
+        let (was, is) = (keys(&old["inputs"]), keys(&node.document()["inputs"]));
         let roles: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
         let changed = roles.into_iter().filter(|role| was.get(*role) != is.get(*role));
         let change = |role: &String| {

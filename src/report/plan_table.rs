@@ -3,16 +3,19 @@
 use super::grid::{Align, Grid};
 use super::number::{bytes, metric, seconds};
 use crate::plan::{Estimate, Graph, Plan, Status, Step, Total};
+use std::collections::HashMap;
 
 /// One line a stage in the plan's order, then the totals: "13 cells, 37 stage uses, 34 stages, 12 cached, 22 to run".
 pub fn render(graph: &Graph, plan: &Plan) -> String {
     let mut grid =
         Grid::new(["stage", "kind", "key", "", "result of", "why"].map(|name| (name.to_string(), Align::Left)));
+    let results = results(graph);
     for step in &plan.steps {
         let node = graph.node(step.node);
         let key = node.key.short();
         let (name, kind, reason) = (node.name.clone(), node.kind.clone(), step.reason.clone());
-        grid.row(vec![name, kind, key, status(step), targets(graph, step.node), reason]);
+        let result = results.get(&step.node).map(|labels| several(labels)).unwrap_or_default();
+        grid.row(vec![name, kind, key, status(step), result, reason]);
     }
     let rows = if plan.steps.is_empty() { String::new() } else { grid.render() + "\n" };
     format!("{rows}{}{}\n", plan.summary, estimate(&plan.estimate()))
@@ -44,14 +47,19 @@ pub fn estimated(estimate: &Estimate) -> String {
     format!("{time}{memory}, by what {} took{}", estimate.from.short(), scale.unwrap_or_default())
 }
 
-/// The pipelines and cells whose last stage this is; of many the first.
-fn targets(graph: &Graph, node: usize) -> String {
-    let labels: Vec<&str> =
-        graph.targets().iter().filter(|target| target.node == node).map(|target| target.label.as_str()).collect();
-    match labels[..] {
+/// The pipelines and cells by their last stage.
+fn results(graph: &Graph) -> HashMap<usize, Vec<&str>> {
+    let mut results: HashMap<usize, Vec<&str>> = HashMap::new();
+    graph.targets().iter().for_each(|target| results.entry(target.node).or_default().push(&target.label));
+    results
+}
+
+/// The labels of a stage; of many the first.
+fn several(labels: &[&str]) -> String {
+    match labels {
         [] => String::new(),
         [only] => only.to_string(),
-        [first, ..] => format!("{first} and {} more", labels.len() - 1),
+        [first, more @ ..] => format!("{first} and {} more", more.len()),
     }
 }
 

@@ -126,6 +126,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] where the store cannot be read; a damaged or missing file is a miss, no error.
     pub fn lookup(&self, key: &Digest) -> Result<Lookup, StoreError> {
+        self.look_up(key, Record::from_text)
+    }
+
+    /// As [`Store::lookup`], with `null` for the record's document: for who looks at many keys.
+    ///
+    /// # Errors
+    /// As [`Store::lookup`].
+    pub fn result(&self, key: &Digest) -> Result<Lookup, StoreError> {
+        self.look_up(key, Record::from_text_without_document)
+    }
+
+    fn look_up(&self, key: &Digest, read: Read) -> Result<Lookup, StoreError> {
         let path = self.layout.record(key);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -134,7 +146,7 @@ impl Store {
             }
             Err(error) => return Err(StoreError::io("read a record", &path)(error)),
         };
-        let record = match parse(key, &bytes) {
+        let record = match parse_as(key, &bytes, read) {
             Ok(record) => record,
             Err(why) => return Ok(Lookup::Missing(MissReason::CorruptRecord { why })),
         };
@@ -290,9 +302,16 @@ fn wrong_size(path: &Path, size: u64) -> Result<Option<MissReason>, StoreError> 
     }
 }
 
+/// How a record's text is read.
+type Read = fn(&Digest, &str) -> Result<Record, String>;
+
 fn parse(key: &Digest, bytes: &[u8]) -> Result<Record, String> {
+    parse_as(key, bytes, Record::from_text)
+}
+
+fn parse_as(key: &Digest, bytes: &[u8], read: Read) -> Result<Record, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_string())?;
-    Record::from_text(key, text)
+    read(key, text)
 }
 
 /// A record by its file; none where the file vanished meanwhile or is no record by its name.

@@ -7,7 +7,7 @@ use super::lookup::{Lookup, lead};
 use super::record::{Record, RecordDraft};
 use crate::base::digest::Digest;
 use crate::base::fs::{create_exclusive, write_atomic};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,15 @@ impl Store {
             run: draft.run,
             ..of.clone()
         })
+    }
+
+    /// As [`Store::clear_leftovers`], for those of the keys that left something: most did not.
+    pub fn clear_leftovers_of(&self, keys: &HashSet<Digest>) {
+        for folder in [self.layout.all_attempts(), self.layout.leases()] {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let left = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<Digest>().ok());
+            left.filter(|key| keys.contains(key)).for_each(|key| self.clear_leftovers(&key));
+        }
     }
 
     /// Removes what a process that was killed right after it published this key left behind. What cannot be removed

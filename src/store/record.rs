@@ -156,9 +156,17 @@ impl Record {
 
     /// Reads a file's text; says what is wrong with one that was not written by [`Record::to_text`] for `key`.
     pub(super) fn from_text(key: &Digest, text: &str) -> Result<Record, String> {
-        let record: Record = seal::unsealed(text)?;
-        if record.key == *key { Ok(record) } else { Err(format!("it is the record of {}", record.key)) }
+        seal::unsealed(text).and_then(|record| of_key(key, record))
     }
+
+    /// As [`Record::from_text`], with `null` for the document: it is the longest part, and the key stands for it.
+    pub(super) fn from_text_without_document(key: &Digest, text: &str) -> Result<Record, String> {
+        seal::unsealed_without(text, "document").and_then(|record| of_key(key, record))
+    }
+}
+
+fn of_key(key: &Digest, record: Record) -> Result<Record, String> {
+    if record.key == *key { Ok(record) } else { Err(format!("it is the record of {}", record.key)) }
 }
 
 /// JSON has no word for a number that is not finite: it becomes `null`.

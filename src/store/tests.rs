@@ -69,7 +69,10 @@ fn lookup(store: &Store, name: &str) -> Lookup {
 }
 
 fn missed(store: &Store, name: &str) -> MissReason {
-    match lookup(store, name) {
+    let looked = lookup(store, name);
+    let result = store.result(&digest(name)).expect("the store can be read");
+    assert_eq!(result.found().is_some(), looked.clone().found().is_some(), "both ways of looking agree");
+    match looked {
         Lookup::Missing(reason) => reason,
         Lookup::Found(record) => panic!("found {record:?}"),
     }
@@ -81,6 +84,8 @@ fn a_published_result_is_found_and_can_be_read() {
     let record = publish(&store, "warm");
     assert_eq!(lookup(&store, "warm"), Lookup::Found(Box::new(record.clone())));
     assert_eq!(store.lookup_shallow(&record.shallow).expect("readable").found(), Some(record.clone()));
+    let without_document = Record { document: json!(null), ..record.clone() };
+    assert_eq!(store.result(&record.key).expect("readable").found(), Some(without_document));
 
     let artifact = store.artifact(&record.outputs["model"]).expect("the artifact is there");
     let files = artifact.files();

@@ -107,7 +107,7 @@ fn golden_keys_differ_wherever_the_stages_do() {
     for target in graph.targets() {
         let node = graph.node(target.node);
         let inputs: Vec<_> = node.inputs.iter().map(|(role, input)| (role, graph.node(*input).key)).collect();
-        let content = format!("{} {} {} {inputs:?}", node.kind, node.version, sorted(&node.document["science"]));
+        let content = format!("{} {} {} {inputs:?}", node.kind, node.version, sorted(&node.document()["science"]));
         assert_eq!(*by_content.entry(content).or_insert(node.key), node.key, "{}", target.label);
     }
     let keys: BTreeSet<_> = by_content.values().collect();

@@ -196,7 +196,7 @@ proptest! {
                 // Equal stages are one, and it has the name of the first.
                 let Some(node) = node else { return Ok(()) };
                 let inputs: Vec<_> = node.inputs.iter().map(|(role, input)| (role, compiled.graph.node(*input).key)).collect();
-                let science = format!("{} {inputs:?}", node.document["science"]);
+                let science = format!("{} {inputs:?}", node.document()["science"]);
                 let keys = compiled.target_keys();
                 let was = keys_by_science.entry(science).or_insert_with(|| keys.clone());
                 prop_assert_eq!(&*was, &keys, "{} = {}", field.name, value);

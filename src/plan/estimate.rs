@@ -22,7 +22,7 @@ impl Estimate {
     /// What a stage with these fields takes by a record of its kind, where a share of its work is `left`.
     pub fn new(record: &Record, science: &Json, left: f64) -> Estimate {
         let scale = scale(&record.document["science"], science).map(|scale| scale * left);
-        let seconds = scale.map(|scale| scale * record.seconds);
+        let seconds = scale.map(|scale| scale * record.seconds_in_all());
         Estimate { seconds, peak_memory: record.made.peak_memory, from: record.key, scale }
     }
 }

@@ -132,6 +132,9 @@ pub enum PlanError {
     Store(#[from] StoreError),
 }
 
+/// How many stages are looked up before the first of them is decided about.
+const SIDE_BY_SIDE: usize = 1024;
+
 /// Decides about stages by what the store holds.
 pub struct Resolver<'a> {
     graph: &'a Graph,
@@ -182,14 +185,16 @@ impl<'a> Resolver<'a> {
         let wanted: Vec<usize> = targets.iter().map(|target| target.node).collect();
         let (mut known, mut steps) = (BTreeMap::new(), Vec::new());
         let order = self.graph.in_order(&wanted);
-        // One after the other they would wait for the disk and for each other's digests.
-        let found: Vec<_> = order.par_iter().map(|&index| self.store.result(&self.graph.node(index).key)).collect();
-        for (index, found) in order.into_iter().zip(found) {
-            let step = self.decided(index, &known, found?)?;
-            if let Some(digest) = step.output(self.graph) {
-                known.insert(index, digest);
+        for share in order.chunks(SIDE_BY_SIDE) {
+            // One after the other they would wait for the disk and for each other's digests.
+            let found: Vec<_> = share.par_iter().map(|&index| self.store.result(&self.graph.node(index).key)).collect();
+            for (&index, found) in share.iter().zip(found) {
+                let step = self.decided(index, &known, found?)?;
+                if let Some(digest) = step.output(self.graph) {
+                    known.insert(index, digest);
+                }
+                steps.push(step);
             }
-            steps.push(step);
         }
         self.drop_unneeded(&mut steps, &wanted);
         self.block(&mut steps);

@@ -33,7 +33,9 @@ impl Grid {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.width(&headings, column)).collect();
         let mut text = String::new();
         for row in std::iter::once(&headings).chain(&self.rows) {
-            text.push_str(self.line(row, &widths).trim_end());
+            let start = text.len();
+            self.line(&mut text, row, &widths);
+            text.truncate(start + text[start..].trim_end().len());
             text.push('\n');
         }
         text
@@ -44,12 +46,16 @@ impl Grid {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     }
 
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells = row.iter().zip(&self.columns).zip(widths).map(|((cell, (_, align)), &width)| match align {
-            Align::Left => format!("{cell:<width$}"),
-            Align::Right => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ")
+    /// Writes a row behind the text. A plan may have tens of thousands, so no cell gets a text of its own.
+    fn line(&self, text: &mut String, row: &[String], widths: &[usize]) {
+        for (at, ((cell, (_, align)), width)) in row.iter().zip(&self.columns).zip(widths).enumerate() {
+            let missing = width.saturating_sub(cell.chars().count());
+            let (before, behind) = if *align == Align::Left { (0, missing) } else { (missing, 0) };
+            text.push_str(if at > 0 { "  " } else { "" });
+            text.extend(std::iter::repeat_n(' ', before));
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', behind));
+        }
     }
 }
 

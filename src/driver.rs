@@ -100,6 +100,8 @@ pub struct Project {
     pub graph: Graph,
     /// Where results are.
     pub store: Store,
+    /// The files that it declares.
+    pub files: DiskFiles,
 }
 
 /// How to run: nothing here changes a result.
@@ -171,21 +173,22 @@ pub fn open<'a>(file: &Path, settings: impl Into<Settings<'a>>, store: PathBuf) 
 /// As [`open`].
 pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Project, Failure> {
     let mut checked = held(checked, file)?;
-    let graph = match Graph::build(&checked.program, &DiskFiles) {
+    let store = Store::open(store)?;
+    let files = DiskFiles::new(&store);
+    let graph = match Graph::build(&checked.program, &files) {
         Ok(graph) => graph,
         Err(diagnostics) => {
             checked.diagnostics.extend(diagnostics);
             return Err(Failure::File(Box::new(checked)));
         }
     };
-    let store = Store::open(store)?;
     if lacks_inputs(&graph, &store)? {
         let contents = inputs::contents(&checked.program, &checked.sources);
         checked = checked.with(contents)?;
     }
     // Their graph is there now: of a large program they would take up tens of megabytes for nothing.
     checked.program.calls = Vec::new();
-    Ok(Project { checked, graph, store })
+    Ok(Project { checked, graph, store, files })
 }
 
 /// A file without errors, as far as it can be judged by itself.
@@ -244,15 +247,17 @@ pub fn run(
         plan,
         store: &project.store,
         sources: &project.checked.sources,
-        locate: &|path| DiskFiles.locate(path),
-        files: &DiskFiles,
+        locate: &|path| project.files.locate(path),
+        files: &project.files,
         sink: &Fanout(sinks),
         stops,
     };
     let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
     let settings = RunSettings { run, jobs, threads, keep_going, checkpoint_seconds };
     let mut executor = LocalExecutor::new(worker_command(threads)?);
-    Ok(execute(&world, &mut executor, &settings)?)
+    let summary = execute(&world, &mut executor, &settings);
+    project.files.remember(&project.store);
+    Ok(summary?)
 }
 
 /// Refuses a plan with a stage to run that this version cannot run.

@@ -26,9 +26,25 @@ impl Digest {
         Digest(*hasher.finalize().as_bytes())
     }
 
+    /// The digest as it is written to files of bytes.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A digest by its bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+
     /// The first ten digits, for people.
     pub fn short(&self) -> String {
         self.to_string()[..10].to_string()
+    }
+}
+
+impl From<blake3::Hash> for Digest {
+    fn from(hash: blake3::Hash) -> Self {
+        Digest(*hash.as_bytes())
     }
 }
 

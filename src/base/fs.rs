@@ -1,11 +1,17 @@
-//! Writing files so that a crash leaves the old content or the new, never a part.
+//! Writing files so that a crash leaves the old content or the new, never a part; every change of a store goes through
+//! here, so that the crash model of the tests hears of it.
 
+use super::failpoint::failpoint;
+use super::fs_trace::{Change, tell};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many files are flushed at the same time.
+const SYNC_THREADS: usize = 16;
 
 /// Writes `bytes` to `path` by way of a temporary name, `fsync` and rename.
 ///
@@ -30,14 +36,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_with(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
-    let aside = aside(path);
-    let permit = || permissions.map_or(Ok(()), |permissions| fs::set_permissions(&aside, permissions));
-    let written = write_synced(&aside, bytes).and_then(|()| permit()).and_then(|()| fs::rename(&aside, path));
-    if written.is_err() {
-        // The first error is the one to report; a leftover temporary file is never read.
-        let _ = fs::remove_file(&aside);
+    let written = Aside::write(path, bytes)?;
+    if let Some(permissions) = permissions {
+        fs::set_permissions(&written.aside, permissions).map_err(|error| at(path, error))?;
     }
-    written.and_then(|()| sync_parent(path)).map_err(|error| at(path, error))
+    written.sync()?;
+    written.replace()?;
+    sync_parent(path).map_err(|error| at(path, error))
 }
 
 /// Creates `path` with `bytes` unless it exists; returns whether it was created.
@@ -45,18 +50,78 @@ fn write_with(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -
 /// # Errors
 /// Whatever the file system says, with the path in the message.
 pub fn create_exclusive(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let aside = aside(path);
-    if let Err(error) = write_synced(&aside, bytes) {
-        let _ = fs::remove_file(&aside);
-        return Err(at(path, error));
+    let written = Aside::write(path, bytes)?;
+    written.sync()?;
+    let created = written.create()?;
+    // Whoever made one that was there may not have flushed its name yet, and the caller may build on it.
+    sync_parent(path).map(|()| created).map_err(|error| at(path, error))
+}
+
+/// As [`create_exclusive`], for what need not outlive a power cut: nothing is flushed to the disk.
+///
+/// # Errors
+/// Whatever the file system says, with the path in the message.
+pub fn create_passing(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    Aside::write(path, bytes)?.create()
+}
+
+/// A whole file beside the place that it is meant for. Dropping it removes it, unless it took its place.
+#[derive(Debug)]
+pub struct Aside {
+    aside: PathBuf,
+    path: PathBuf,
+}
+
+impl Aside {
+    /// Writes the bytes that are meant for `path`.
+    ///
+    /// # Errors
+    /// Whatever the file system says, with the path in the message; this holds for the others, too.
+    pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Aside> {
+        let written = Aside { aside: aside(path), path: path.to_path_buf() };
+        let file = OpenOptions::new().write(true).create_new(true).open(&written.aside);
+        file.and_then(|mut file| file.write_all(bytes)).map_err(|error| at(path, error))?;
+        tell(Change::Wrote(&written.aside));
+        failpoint("file.written");
+        Ok(written)
     }
-    // A hard link fails where the name exists, and never shows a half-written file.
-    let linked = fs::hard_link(&aside, path);
-    let _ = fs::remove_file(&aside);
-    match linked {
-        Ok(()) => sync_parent(path).map(|()| true).map_err(|error| at(path, error)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(at(path, error)),
+
+    /// Where it lies now.
+    pub fn path(&self) -> &Path {
+        &self.aside
+    }
+
+    /// Flushes its bytes to the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        sync_paths(std::slice::from_ref(&self.aside))?;
+        failpoint("file.synced");
+        Ok(())
+    }
+
+    /// Gives it its name unless there is a file of that name; returns whether it did. The name is not flushed yet.
+    pub fn create(self) -> io::Result<bool> {
+        // A hard link fails where the name exists, and never shows a half-written file.
+        let linked = hard_link(&self.aside, &self.path);
+        failpoint("file.linked");
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(at(&self.path, error)),
+        }
+    }
+
+    /// Gives it its name, in the place of a file that had it. The name is not flushed yet.
+    pub fn replace(self) -> io::Result<()> {
+        rename(&self.aside, &self.path).map_err(|error| at(&self.path, error))?;
+        failpoint("file.renamed");
+        Ok(())
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // A leftover temporary file is never read.
+        let _ = remove_file(&self.aside);
     }
 }
 
@@ -76,9 +141,114 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Whatever the file system says.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
         _ => Ok(()),
     }
+}
+
+/// Flushes the names in a folder to the disk.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()?;
+    tell(Change::FlushedFolder(folder));
+    Ok(())
+}
+
+/// Flushes files and folders to the disk, many at the same time: what waits is the disk, and it serves several at once
+/// as fast as one.
+///
+/// # Errors
+/// Whatever the file system says, with the path in the message.
+pub fn sync_paths<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<()> {
+    let sync = |path: &Path| {
+        let file = File::open(path).map_err(|error| at(path, error))?;
+        file.sync_all().map_err(|error| at(path, error))?;
+        tell(if path.is_dir() { Change::FlushedFolder(path) } else { Change::FlushedFile(path) });
+        Ok(())
+    };
+    let sync_several = |paths: &[P]| paths.iter().try_for_each(|path| sync(path.as_ref()));
+    let [first, rest @ ..] = paths else { return Ok(()) };
+    if rest.is_empty() {
+        return sync(first.as_ref());
+    }
+    std::thread::scope(|scope| {
+        let several = paths.chunks(paths.len().div_ceil(SYNC_THREADS));
+        let threads: Vec<_> = several.map(|paths| scope.spawn(move || sync_several(paths))).collect();
+        let broken = |_| Err(io::Error::other("a thread that flushes files ended early"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(broken))
+    })
+}
+
+/// Flushes the bytes of an open file, which lies at `path`, to the disk.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    tell(Change::FlushedFile(path));
+    Ok(())
+}
+
+/// As [`fs::rename`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    tell(Change::Renamed(from, to));
+    Ok(())
+}
+
+/// As [`fs::hard_link`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    tell(Change::Linked(from, to));
+    Ok(())
+}
+
+/// As [`fs::create_dir`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn create_dir(folder: &Path) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    tell(Change::MadeFolder(folder));
+    Ok(())
+}
+
+/// As [`fs::remove_file`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    tell(Change::Removed(path));
+    Ok(())
+}
+
+/// As [`fs::remove_dir`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn remove_dir(folder: &Path) -> io::Result<()> {
+    fs::remove_dir(folder)?;
+    tell(Change::Removed(folder));
+    Ok(())
+}
+
+/// As [`fs::remove_dir_all`].
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn remove_dir_all(folder: &Path) -> io::Result<()> {
+    fs::remove_dir_all(folder)?;
+    tell(Change::Removed(folder));
+    Ok(())
 }
 
 /// Adds the path to an error's message.
@@ -101,12 +271,6 @@ fn process_token() -> u64 {
     *TOKEN.get_or_init(|| RandomState::new().hash_one(std::process::id()))
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 /// Makes the folder `aside` appear as `target`: every file in it is flushed, then one rename shows all of them.
 ///
 /// # Errors
@@ -114,8 +278,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn publish_folder(aside: &Path, target: &Path) -> io::Result<()> {
     for entry in fs::read_dir(aside).map_err(|error| at(aside, error))? {
         let path = entry?.path();
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| at(&path, error))?;
+        File::open(&path).and_then(|file| sync_file(&file, &path)).map_err(|error| at(&path, error))?;
     }
-    File::open(aside).and_then(|folder| folder.sync_all()).map_err(|error| at(aside, error))?;
-    fs::rename(aside, target).and_then(|()| sync_parent(target)).map_err(|error| at(target, error))
+    sync_folder(aside).map_err(|error| at(aside, error))?;
+    rename(aside, target).and_then(|()| sync_parent(target)).map_err(|error| at(target, error))
 }

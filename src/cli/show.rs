@@ -5,6 +5,7 @@ use super::output::Output;
 use super::{exit, open};
 use crate::driver::{self, Failure, Shown};
 use crate::report::number::{count, metric, seconds};
+use crate::store::Record;
 
 /// Prints the result of a stage; JSON is one object with `record`, `files` and `samples`.
 pub fn show(program: &Program, node: &str, samples: usize, global: &Global, output: Output) -> Result<u8, Failure> {
@@ -37,8 +38,15 @@ fn text(shown: &Shown) -> String {
     text += &format!("settings  {}\n", record.document["science"]);
     text += &section("metrics", record.metrics.iter().map(|(name, value)| format!("{name} {}", metric(*value))));
     text += &section("inputs", record.inputs.iter().map(|(role, digest)| format!("{role} {}", digest.short())));
+    text += &section("other results from the same inputs", shown.alternates.iter().map(alternate));
     text += &section("files", shown.files.iter().map(|file| format!("{}, {} bytes", file.path, count(file.size))));
     text + &section("rows", shown.samples.iter().filter_map(|row| serde_json::to_string_pretty(row).ok()))
+}
+
+fn alternate(record: &Record) -> String {
+    let outputs: Vec<String> =
+        record.outputs.iter().map(|(role, digest)| format!("{role} {}", digest.short())).collect();
+    format!("{}, made {} on {} by run {}", outputs.join(", "), record.made.time, record.made.host, record.run)
 }
 
 fn section(title: &str, lines: impl Iterator<Item = String>) -> String {

@@ -7,6 +7,8 @@ use crate::base::tree;
 use crate::lang::MAX_FILE_BYTES;
 use crate::lang::nearest::nearest;
 use crate::plan::Files;
+use crate::store::{StatCache, Store};
+use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -78,9 +80,21 @@ fn not_text(path: &Path, bytes: &[u8], error: Utf8Error) -> String {
 }
 
 /// Finds the files and folders that arguments name, and hashes their content.
-pub struct DiskFiles;
+pub struct DiskFiles {
+    stats: StatCache,
+}
 
 impl DiskFiles {
+    /// The disk, with what `store` knows of files that were hashed before. Only [`DiskFiles::remember`] writes.
+    pub fn new(store: &Store) -> Self {
+        DiskFiles { stats: store.stat_cache() }
+    }
+
+    /// Lets the next run know what was hashed. Where the store cannot be written, the next run hashes again.
+    pub fn remember(&self, store: &Store) {
+        let _ = store.save_stats(&self.stats);
+    }
+
     /// Where a written path is on this machine.
     ///
     /// # Errors
@@ -98,21 +112,15 @@ impl Files for DiskFiles {
     /// The digest of a file's bytes, or of a folder's names and bytes; names that begin with a dot are left out.
     fn digest(&self, written: &str) -> Result<Digest, String> {
         let path = self.locate(written)?;
-        let digest = if path.is_dir() { digest_folder(&path) } else { digest_file(&path) };
+        let digest = if path.is_dir() { digest_folder(&path, &self.stats) } else { self.stats.digest(&path) };
         digest.map_err(|error| error.to_string())
     }
 }
 
-fn digest_file(path: &Path) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(|error| at(path, error))?;
-    Ok(Digest::from_hasher(&hasher))
-}
-
-fn digest_folder(folder: &Path) -> io::Result<Digest> {
-    let files = tree::files(folder)?;
-    let digests = files.into_iter().map(|(name, path)| Ok((name, digest_file(&path)?)));
-    Ok(tree::digest(&digests.collect::<io::Result<_>>()?))
+fn digest_folder(folder: &Path, stats: &StatCache) -> io::Result<Digest> {
+    let digest = |(name, path): (String, PathBuf)| Ok((name, stats.digest(&path)?));
+    let digests = tree::files(folder)?.into_par_iter().map(digest).collect::<io::Result<Vec<_>>>()?;
+    Ok(tree::digest(&digests.into_iter().collect()))
 }
 
 /// The path from the root, without `.` and `..`; links are not followed.
@@ -147,6 +155,10 @@ pub(super) fn missing(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn digest(path: &Path) -> Result<Digest, String> {
+        DiskFiles::new(&Store::open(path.join("no store")).unwrap()).digest(&path.to_string_lossy())
+    }
 
     fn project() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -193,7 +205,7 @@ mod tests {
     #[test]
     fn a_missing_file_names_its_neighbour() {
         let folder = project();
-        let digest = |name: &str| DiskFiles.digest(&folder.path().join(name).to_string_lossy());
+        let digest = |name: &str| digest(&folder.path().join(name));
         assert!(digest("data/tran.jsonl").unwrap_err().ends_with("did you mean `train.jsonl`?"));
         assert!(digest("date/train.jsonl").unwrap_err().contains("does not exist"));
     }
@@ -201,7 +213,7 @@ mod tests {
     #[test]
     fn a_folder_is_its_names_and_bytes_without_hidden_ones() {
         let folder = project();
-        let digest = |name: &str| DiskFiles.digest(&folder.path().join(name).to_string_lossy()).unwrap();
+        let digest = |name: &str| digest(&folder.path().join(name)).unwrap();
         let before = digest("data");
         fs::write(folder.path().join("data/.cache"), "x").unwrap();
         assert_eq!(digest("data"), before);
@@ -217,7 +229,7 @@ mod tests {
         for name in ["one", "two"] {
             std::os::unix::fs::symlink(folder.path(), folder.path().join("data").join(name)).unwrap();
         }
-        let refused = DiskFiles.digest(&folder.path().to_string_lossy()).unwrap_err();
+        let refused = digest(folder.path()).unwrap_err();
         assert!(refused.contains("leads back"), "{refused}");
     }
 }

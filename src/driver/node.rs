@@ -40,6 +40,8 @@ pub struct Why {
 pub struct Shown {
     /// The record.
     pub record: Record,
+    /// Later results under its key with other bytes: the stage is no function of its inputs.
+    pub alternates: Vec<Record>,
     /// The files of its output.
     pub files: Vec<Entry>,
     /// The first rows of a dataset or of scores.
@@ -98,7 +100,8 @@ pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
 /// [`Failure::Input`] for an unknown stage or one without a result, [`Failure::Machine`] where it cannot be read.
 pub fn show(project: &Project, text: &str, samples: usize) -> Result<Shown, Failure> {
     let record = record(project, text)?;
-    let mut shown = Shown { files: Vec::new(), samples: Vec::new(), record };
+    let alternates = project.store.alternates(&record.key)?;
+    let mut shown = Shown { files: Vec::new(), samples: Vec::new(), record, alternates };
     for digest in shown.record.outputs.values() {
         let artifact = project.store.artifact(digest)?;
         let files = artifact.files();

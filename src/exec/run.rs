@@ -7,11 +7,14 @@ use super::queue::Queue;
 use super::summary::{Outcome, Summary};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, Sink, StageEvent, StageRef};
+use crate::base::failpoint::failpoint;
 use crate::base::source::SourceMap;
 use crate::base::state::Places;
 use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step, Trajectories};
 use crate::stage::{Metrics, StageError};
-use crate::store::{Attempt, Holder, Lease, LeaseOutcome, Owner, Record, RecordDraft, Resumed, Store, StoreError};
+use crate::store::{
+    Attempt, Holder, Lease, LeaseOutcome, Owner, Published, Record, RecordDraft, Resumed, Store, StoreError,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -423,8 +426,8 @@ impl<'a> Engine<'a> {
         let (resumed, draft) = (active.resumed, self.draft(node, active.inputs, metrics, seconds));
         let draft = RecordDraft { peak_memory, resumed, ..draft };
         let outputs = BTreeMap::from([(self.node(node).output_role(), active.attempt.out.clone())]);
-        let record = match self.world.store.publish(draft, &outputs) {
-            Ok(record) => record,
+        let Published { record, alternate } = match self.world.store.publish(draft, &outputs) {
+            Ok(published) => published,
             Err(error) => {
                 // Where the disk is full, what could not be published is in the way of everything else.
                 active.attempt.discard();
@@ -435,7 +438,9 @@ impl<'a> Engine<'a> {
             }
         };
         trajectories.iter().for_each(|trajectories| self.settle_states(trajectories));
+        failpoint("states.settled");
         drop(active.leases);
+        self.warn_of(node, &record, alternate.as_ref());
         self.verified.extend(record.outputs.values());
         let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
         let device = record.made.device.clone();
@@ -458,6 +463,21 @@ impl<'a> Engine<'a> {
 
     fn trajectories(&self, node: usize, inputs: &BTreeMap<String, Digest>) -> Option<Trajectories> {
         self.node(node).trajectories(inputs)
+    }
+
+    /// Says that a stage is no function of its inputs, where another run was first and made other bytes of them.
+    fn warn_of(&self, node: usize, record: &Record, alternate: Option<&Record>) {
+        let Some(alternate) = alternate else { return };
+        let stage = self.stage(node);
+        let of = |record: &Record| record.outputs.values().map(Digest::short).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "it made other bytes than run {} did from the same inputs ({} and {}): the first result counts, and this one \
+             is kept beside it; `srlm show` lists both",
+            record.run,
+            of(record),
+            of(alternate)
+        );
+        self.tell(Event::StageSaid { stage, said: StageEvent::Warning { message } });
     }
 
     fn interrupt(&mut self, active: Active, saved_at: Option<u64>) {

@@ -128,7 +128,7 @@ impl Fixture {
         let output = format!("{} {args} {:?}", node.kind, step.inputs);
         fs::write(attempt.out.join("output"), output).expect("writable");
         let outputs = BTreeMap::from([(node.output_role(), attempt.out)]);
-        self.store.publish(draft(node, step), &outputs).expect("writable")
+        self.store.publish(draft(node, step), &outputs).expect("writable").record
     }
 }
 

@@ -1,9 +1,11 @@
 //! Artifacts: folders as sorted lists of files, each list itself a blob whose digest names the artifact.
 
 use super::Store;
+use super::blob::Unnamed;
 use super::error::StoreError;
 use super::layout::Layout;
 use crate::base::digest::Digest;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,19 +72,20 @@ impl Store {
         Ok(Artifact { digest: *digest, entries, layout: self.layout.clone() })
     }
 
-    /// Puts a folder into the store as an artifact.
-    pub(super) fn store_folder(&self, staging: &Path, role: &str, folder: &Path) -> Result<Digest, StoreError> {
+    /// Makes a folder ready to be an artifact: its files, in parallel, and the list of them, which is the last.
+    pub(super) fn ready_folder(&self, staging: &Path, role: &str, folder: &Path) -> Result<Vec<Unnamed>, StoreError> {
         let refused = |why| StoreError::Output { role: role.to_string(), why };
         let files = walk(folder).map_err(refused)?;
         if files.is_empty() {
             return Err(refused(format!("the stage left nothing in {}", folder.display())));
         }
-        let mut entries = Vec::with_capacity(files.len());
-        for (path, file) in files {
-            let (blob, size) = self.store_file(staging, &file)?;
-            entries.push(Entry { path, size, blob });
-        }
-        self.store_bytes(staging, &tree_bytes(entries).map_err(refused)?)
+        let (names, files): (Vec<String>, Vec<PathBuf>) = files.into_iter().unzip();
+        let mut blobs =
+            files.par_iter().map(|file| self.ready_file(staging, file)).collect::<Result<Vec<_>, StoreError>>()?;
+        let entry = |(path, blob): (String, &Unnamed)| Entry { path, size: blob.size, blob: blob.digest };
+        let tree = tree_bytes(names.into_iter().zip(&blobs).map(entry).collect()).map_err(refused)?;
+        blobs.push(self.ready_bytes(staging, &tree)?);
+        Ok(blobs)
     }
 }
 

@@ -4,6 +4,8 @@ use super::Store;
 use super::error::StoreError;
 use super::process::{ProcessId, serial};
 use crate::base::digest::Digest;
+use crate::base::failpoint::failpoint;
+use crate::base::fs::{remove_dir, remove_dir_all};
 use std::fs;
 use std::path::PathBuf;
 
@@ -20,7 +22,7 @@ impl Attempt {
     /// Gives it up: its folder goes.
     pub fn discard(self) {
         // What cannot be removed now is removed by the next attempt.
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = remove_dir_all(&self.dir);
         self.remove_if_bare();
     }
 
@@ -28,8 +30,8 @@ impl Attempt {
     /// is empty. The key may never be tried again, so nothing large may stay.
     pub fn give_up(self) {
         if fs::metadata(self.log()).is_ok_and(|log| log.len() > 0) {
-            let _ = fs::remove_dir_all(&self.out);
-            let _ = fs::remove_dir_all(self.work());
+            let _ = remove_dir_all(&self.out);
+            let _ = remove_dir_all(&self.work());
         } else {
             self.discard();
         }
@@ -48,7 +50,7 @@ impl Attempt {
     /// Removes the folder of the key's attempts where no other attempt is in it.
     fn remove_if_bare(&self) {
         if let Some(attempts) = self.dir.parent() {
-            let _ = fs::remove_dir(attempts);
+            let _ = remove_dir(attempts);
         }
     }
 }
@@ -62,14 +64,15 @@ impl Store {
         self.remove_dead_attempts(key);
         let dir = self.staging(key)?;
         let out = dir.join("out");
-        self.layout.prepare_folder(&out)?;
+        self.layout.prepare_passing(&out)?;
+        failpoint("attempt.made");
         Ok(Attempt { dir, out })
     }
 
     /// A folder that no other process and no other call uses.
     pub(super) fn staging(&self, key: &Digest) -> Result<PathBuf, StoreError> {
         let dir = self.layout.attempts(key).join(folder_name(ProcessId::current(), serial()));
-        self.layout.prepare_folder(&dir)?;
+        self.layout.prepare_passing(&dir)?;
         Ok(dir)
     }
 
@@ -83,7 +86,7 @@ impl Store {
             let name = entry.file_name();
             if name.to_str().is_some_and(is_left_over) {
                 // What cannot be removed costs space and nothing else.
-                let _ = fs::remove_dir_all(entry.path());
+                let _ = remove_dir_all(&entry.path());
             }
         }
     }

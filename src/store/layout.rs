@@ -6,6 +6,7 @@
 //! ├── .gitignore                  keeps results out of version control
 //! ├── objects/ab/cdef…            immutable blobs by the digest of their bytes, mode 0444
 //! ├── records/<key>.json          one result: outputs, key document, metrics, who made it; written last, never twice
+//! ├── alternates/<key>/<id>.json  a later result with other bytes than the record's, as a record
 //! ├── shallow/<shallow key>       the key of the first record with that shallow key
 //! ├── attempts/<key>/<id>/        work in progress of one process
 //! │   ├── out/                    becomes the output
@@ -19,13 +20,14 @@
 //! ├── gc.lock                     held together by those who publish, alone by gc
 //! ├── remote/queue/<remote>/<key> results that are to go to a remote cache
 //! ├── remote/known/<key>.json     records of results that are in a remote cache only
-//! └── runs/<run>.jsonl            event logs
+//! ├── runs/<run>.jsonl            event logs
+//! └── cache/stats                 digests of declared files by device, inode, size and times: losing it costs time only
 //! ```
 //! Names that begin with a dot are temporary and never read.
 
 use super::error::StoreError;
 use crate::base::digest::Digest;
-use crate::base::fs::{create_exclusive, sync_parent};
+use crate::base::fs::{create_dir, create_exclusive, sync_parent};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -97,6 +99,11 @@ impl Layout {
         self.records().join(format!("{key}.json"))
     }
 
+    /// Results under a key that differ from the one that counts.
+    pub fn alternates(&self, key: &Digest) -> PathBuf {
+        self.root.join("alternates").join(key.to_string())
+    }
+
     /// The file that leads from a shallow key to a record.
     pub fn shallow(&self, shallow: &Digest) -> PathBuf {
         self.root.join("shallow").join(shallow.to_string())
@@ -104,7 +111,7 @@ impl Layout {
 
     /// Work in progress on a key.
     pub fn attempts(&self, key: &Digest) -> PathBuf {
-        self.root.join("attempts").join(key.to_string())
+        self.all_attempts().join(key.to_string())
     }
 
     /// The folders of training states of all trajectories.
@@ -162,6 +169,11 @@ impl Layout {
         self.root.join("remote")
     }
 
+    /// The stat cache.
+    pub fn stats(&self) -> PathBuf {
+        self.root.join("cache").join("stats")
+    }
+
     fn format(&self) -> PathBuf {
         self.root.join("format")
     }
@@ -191,7 +203,7 @@ impl Layout {
         if format.is_file() {
             return Ok(());
         }
-        fs::create_dir_all(&self.root).map_err(StoreError::io("make the store", &self.root))?;
+        make_folder(&self.root).map_err(|(path, error)| StoreError::io("make the store", &path)(error))?;
         let is_new = fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none());
         let make = |path: &Path, text: &str| {
             create_exclusive(path, text.as_bytes()).map_err(StoreError::placed("make the store", path))
@@ -204,18 +216,29 @@ impl Layout {
         self.check_format()
     }
 
+    /// The folders whose names must be on the disk before a record is, besides those that hold the blobs. Another process
+    /// may have made them, and died before it flushed them.
+    pub(super) fn durable_folders(&self) -> Vec<PathBuf> {
+        let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let above = parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        let mut folders = vec![self.root.join("objects"), self.root.clone()];
+        // Above the store, a user may enter a folder and yet not read it.
+        folders.extend(Some(above).filter(|above| fs::File::open(above).is_ok()));
+        folders
+    }
+
+    /// Makes a folder for what need not outlive a power cut.
+    pub(super) fn prepare_passing(&self, folder: &Path) -> Result<(), StoreError> {
+        self.prepare()?;
+        insist(|| fs::create_dir_all(folder).map_err(|error| (folder.to_path_buf(), error)))
+            .map_err(|(path, error)| StoreError::io("make a folder of the store", &path)(error))
+    }
+
     /// Makes a folder of the store that outlives a power cut.
     pub(super) fn prepare_folder(&self, folder: &Path) -> Result<(), StoreError> {
         self.prepare()?;
-        let mut made = make_folder(folder);
-        // Another process may clear an empty parent away in between.
-        for _ in 0..100 {
-            match &made {
-                Err((_, error)) if error.kind() == ErrorKind::NotFound => made = make_folder(folder),
-                _ => break,
-            }
-        }
-        made.map_err(|(path, error)| StoreError::io("make a folder of the store", &path)(error))
+        insist(|| make_folder(folder))
+            .map_err(|(path, error)| StoreError::io("make a folder of the store", &path)(error))
     }
 
     /// Makes the folder that `path` is to be written into.
@@ -224,11 +247,23 @@ impl Layout {
     }
 }
 
+/// Tries again where another process cleared an empty parent away in between.
+fn insist(make: impl Fn() -> Result<(), (PathBuf, io::Error)>) -> Result<(), (PathBuf, io::Error)> {
+    let mut made = make();
+    for _ in 0..100 {
+        match &made {
+            Err((_, error)) if error.kind() == ErrorKind::NotFound => made = make(),
+            _ => break,
+        }
+    }
+    made
+}
+
 /// Makes a folder and its parents, each entry flushed to the disk.
 fn make_folder(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.is_dir()).collect();
     for path in missing.into_iter().rev() {
-        let made = match fs::create_dir(path) {
+        let made = match create_dir(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => sync_parent(path),
         };

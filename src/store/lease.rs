@@ -4,7 +4,8 @@ use super::Store;
 use super::error::StoreError;
 use super::process::{ProcessId, host_name, serial};
 use crate::base::digest::Digest;
-use crate::base::fs::create_exclusive;
+use crate::base::failpoint::failpoint;
+use crate::base::fs::create_passing;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -115,6 +116,7 @@ impl Drop for Lease {
         if self.is_ours() {
             // A lease that stays behind is stale as soon as this process ends.
             let _ = fs::remove_file(&self.path);
+            failpoint("lease.released");
         }
     }
 }
@@ -127,7 +129,7 @@ impl Store {
     /// [`StoreError::Io`] where the store cannot be written.
     pub fn lease(&self, key: &Digest, owner: &Owner) -> Result<LeaseOutcome, StoreError> {
         let path = self.layout.lease(key);
-        self.layout.prepare_parent(&path)?;
+        path.parent().map_or(Ok(()), |folder| self.layout.prepare_passing(folder))?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let claim = Claim { owner: owner.clone(), since, serial: serial() };
         loop {
@@ -148,9 +150,10 @@ impl Store {
 fn create(path: &Path, claim: &Claim) -> Result<Option<Lease>, StoreError> {
     let failed = || StoreError::placed("take a lease", path);
     let text = serde_json::to_vec_pretty(claim).map_err(|error| StoreError::io("take a lease", path)(error.into()))?;
-    if !create_exclusive(path, &text).map_err(failed())? {
+    if !create_passing(path, &text).map_err(failed())? {
         return Ok(None);
     }
+    failpoint("lease.created");
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("take a lease", path))?;
     Ok(Some(Lease { path: path.to_path_buf(), file, text }))
 }
@@ -226,6 +229,7 @@ impl Found {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed()(error)),
         }
+        failpoint("lease.moved_away");
         if fs::read(&aside).map_err(failed())? != self.bytes {
             // Should a third process have a lease by now, the second sees at its next beat that it lost its own.
             let _ = fs::hard_link(&aside, path);

@@ -6,9 +6,10 @@ use super::error::StoreError;
 use super::record::Record;
 use super::tombstone::{Remover, Tombstone};
 use crate::base::digest::Digest;
+use crate::base::fs::remove_file;
 use rayon::prelude::*;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -193,7 +194,7 @@ impl Store {
         for entry in self.artifact(digest)?.entries() {
             let path = self.layout.blob(&entry.blob);
             if digest_of(&path)? != entry.blob {
-                fs::remove_file(&path).map_err(StoreError::io("remove a damaged blob", &path))?;
+                remove_file(&path).map_err(StoreError::io("remove a damaged blob", &path))?;
                 let why = "its bytes are not those that were written".to_string();
                 return Ok(Some(MissReason::BlobCorrupt { path, why }));
             }
@@ -283,10 +284,7 @@ pub(super) fn read_lead(bytes: &[u8]) -> Option<Digest> {
 }
 
 pub(super) fn digest_of(path: &Path) -> Result<Digest, StoreError> {
-    let mut hasher = blake3::Hasher::new();
-    let read = File::open(path).and_then(|file| hasher.update_reader(file).map(drop));
-    read.map_err(StoreError::io("read a blob", path))?;
-    Ok(Digest::from_hasher(&hasher))
+    Digest::of_file(path).map_err(StoreError::placed("read a blob", path))
 }
 
 fn wrong_size(path: &Path, size: u64) -> Result<Option<MissReason>, StoreError> {
@@ -305,7 +303,7 @@ fn wrong_size(path: &Path, size: u64) -> Result<Option<MissReason>, StoreError> 
 /// How a record's text is read.
 type Read = fn(&Digest, &str) -> Result<Record, String>;
 
-fn parse(key: &Digest, bytes: &[u8]) -> Result<Record, String> {
+pub(super) fn parse(key: &Digest, bytes: &[u8]) -> Result<Record, String> {
     parse_as(key, bytes, Record::from_text)
 }
 
@@ -329,8 +327,9 @@ fn listed_key(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
 }
 
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = || StoreError::io("list the records", folder);
+/// The paths in a folder, none where there is no such folder.
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = || StoreError::io("list a folder of the store", folder);
     match fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed())).collect(),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),

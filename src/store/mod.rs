@@ -1,9 +1,12 @@
 //! The store: results under their keys, published so that a crash leaves a whole result or none.
 
+mod alternate;
 pub mod artifact;
 pub mod attempt;
 mod blob;
 pub mod care;
+#[cfg(test)]
+mod crash_tests;
 mod error;
 mod guard;
 pub mod layout;
@@ -16,6 +19,7 @@ pub mod record;
 pub mod remote;
 mod roots;
 mod run_logs;
+mod stat_cache;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -29,10 +33,12 @@ pub use lease::{Holder, Lease, LeaseOutcome, Owner};
 pub use lookup::{Listing, Lookup, MissReason, Skipped};
 pub use moment::rfc3339;
 pub use process::host_name;
+pub use publish::Published;
 pub use record::{Made, Record, RecordDraft, Resumed};
 pub use remote::Remote;
 pub use roots::{Pin, RunRoot, RunRootGuard};
 pub use run_logs::{RunLog, RunOutcome, RunStage};
+pub use stat_cache::StatCache;
 pub use tombstone::{Remover, Tombstone};
 
 use std::fs::File;
@@ -72,7 +78,7 @@ impl Store {
     /// [`StoreError::Io`] where it cannot be made.
     pub fn run_log(&self, run: &str) -> Result<File, StoreError> {
         let path = self.layout.run_log(run);
-        self.layout.prepare_parent(&path)?;
+        path.parent().map_or(Ok(()), |folder| self.layout.prepare_passing(folder))?;
         File::create(&path).map_err(StoreError::io("write the run's log", &path))
     }
 }

@@ -1,12 +1,14 @@
 //! Publishing: blobs first, then the way from the shallow key, then the record; a crash between any two is harmless.
 
 use super::Store;
+use super::blob::unflushed;
 use super::error::StoreError;
 use super::lease::take_away_stale;
 use super::lookup::{Lookup, lead};
 use super::record::{Record, RecordDraft};
 use crate::base::digest::Digest;
-use crate::base::fs::{create_exclusive, write_atomic};
+use crate::base::failpoint::failpoint;
+use crate::base::fs::{Aside, remove_dir, remove_dir_all, sync_parent, sync_paths, write_atomic};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,31 +22,53 @@ impl Store {
     /// # Errors
     /// [`StoreError::Output`] where an output is empty or not made of plain files; [`StoreError::Io`] where the disk
     /// refuses. Then there is no record.
-    pub fn publish(&self, draft: RecordDraft, outputs: &BTreeMap<String, PathBuf>) -> Result<Record, StoreError> {
+    pub fn publish(&self, draft: RecordDraft, outputs: &BTreeMap<String, PathBuf>) -> Result<Published, StoreError> {
         let key = draft.key;
         let _guard = self.publishing()?;
         let staging = self.staging(&key)?;
-        let stored = self.store_outputs(&staging, outputs);
+        let published = self.publish_from(&staging, draft, outputs);
         // A leftover is removed by the next attempt at this key.
-        let _ = fs::remove_dir_all(&staging);
-        let record = self.commit(draft.into_record(stored?))?;
+        let _ = remove_dir_all(&staging);
+        let published = published?;
         self.tidy(&key, outputs);
-        Ok(record)
+        Ok(published)
     }
 
-    /// Records that a new deep key has the result of `of`, which has the same shallow key.
+    /// Each paragraph ends with its bytes or names on the disk, and the next builds on them.
+    fn publish_from(
+        &self,
+        staging: &Path,
+        draft: RecordDraft,
+        outputs: &BTreeMap<String, PathBuf>,
+    ) -> Result<Published, StoreError> {
+        let (mut blobs, mut digests) = (Vec::new(), BTreeMap::new());
+        for (role, folder) in outputs {
+            blobs.extend(self.ready_folder(staging, role, folder)?);
+            digests.extend(blobs.last().map(|list| (role.clone(), list.digest)));
+        }
+        let mut pending = self.write_record(draft.into_record(digests))?;
+        let files: Vec<&Path> = unflushed(&blobs).chain(pending.files()).collect();
+        sync_paths(&files).map_err(StoreError::placed("write a blob", staging))?;
+        failpoint("publish.blob.synced");
+
+        let mut folders = self.name_blobs(&blobs, staging)?;
+        folders.extend(self.layout.durable_folders());
+        folders.extend(self.lead_to(&mut pending)?);
+        let folders: Vec<PathBuf> = folders.into_iter().collect();
+        sync_paths(&folders).map_err(StoreError::placed("name a blob", staging))?;
+        failpoint("publish.blob.named");
+
+        self.finish(pending)
+    }
+
+    /// Records that a new deep key has the result of `of`, which has the same shallow key. A store that can only be read
+    /// serves the result all the same.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the record cannot be written; [`StoreError::Artifact`] where gc took the result away since
     /// it was found.
     pub fn alias(&self, of: &Record, draft: RecordDraft) -> Result<Record, StoreError> {
-        let _guard = self.publishing()?;
-        for digest in of.outputs.values() {
-            if let Some(missing) = self.what_is_missing(digest)? {
-                return Err(StoreError::Artifact { digest: *digest, why: missing.to_string() });
-            }
-        }
-        self.commit(Record {
+        let record = Record {
             key: draft.key,
             name: draft.name,
             declared_at: draft.declared_at,
@@ -52,7 +76,33 @@ impl Store {
             document: draft.document,
             run: draft.run,
             ..of.clone()
-        })
+        };
+        match self.commit_alias(record.clone()) {
+            Err(error) if error.is_read_only() => Ok(record),
+            committed => committed,
+        }
+    }
+
+    fn commit_alias(&self, record: Record) -> Result<Record, StoreError> {
+        let _guard = self.publishing()?;
+        for digest in record.outputs.values() {
+            if let Some(missing) = self.what_is_missing(digest)? {
+                return Err(StoreError::Artifact { digest: *digest, why: missing.to_string() });
+            }
+        }
+        let record = self.commit(record)?;
+        failpoint("alias.recorded");
+        Ok(record)
+    }
+
+    /// Writes the record of a result whose blobs are on the disk, unless a whole result is there.
+    pub(super) fn commit(&self, record: Record) -> Result<Record, StoreError> {
+        let mut pending = self.write_record(record)?;
+        let files: Vec<&Path> = pending.files().collect();
+        sync_paths(&files).map_err(StoreError::placed("write a record", self.root()))?;
+        let folders = [self.layout.durable_folders(), self.lead_to(&mut pending)?].concat();
+        sync_paths(&folders).map_err(StoreError::placed("write an alias", self.root()))?;
+        self.finish(pending).map(|published| published.record)
     }
 
     /// As [`Store::clear_leftovers`], for those of the keys that left something: most did not.
@@ -77,47 +127,59 @@ impl Store {
         }
     }
 
-    fn store_outputs(
-        &self,
-        staging: &Path,
-        outputs: &BTreeMap<String, PathBuf>,
-    ) -> Result<BTreeMap<String, Digest>, StoreError> {
-        let store = |(role, folder): (&String, &PathBuf)| {
-            self.store_folder(staging, role, folder).map(|digest| (role.clone(), digest))
-        };
-        outputs.iter().map(store).collect()
-    }
-
-    /// Writes the record unless a whole result is there; one that cannot be used gives way.
-    pub(super) fn commit(&self, record: Record) -> Result<Record, StoreError> {
-        self.lead_from_shallow(&record)?;
+    /// Writes the record, and what leads to it from the shallow key, beside the places that they are meant for.
+    fn write_record(&self, record: Record) -> Result<Pending, StoreError> {
         let path = self.layout.record(&record.key);
         self.layout.prepare_parent(&path)?;
         let text = record.to_text().map_err(|error| StoreError::io("write a record", &path)(error.into()))?;
-        if create_exclusive(&path, text.as_bytes()).map_err(StoreError::placed("write a record", &path))? {
-            self.unbury(&record.key);
-            return Ok(record);
-        }
-        if let Lookup::Found(existing) = self.lookup(&record.key)? {
-            return Ok(*existing);
-        }
-        write_atomic(&path, text.as_bytes()).map_err(StoreError::placed("write a record", &path))?;
-        Ok(record)
+        let file = Aside::write(&path, text.as_bytes()).map_err(StoreError::placed("write a record", &path))?;
+        let lead = match self.lookup_shallow(&record.shallow)? {
+            Lookup::Found(_) => None,
+            Lookup::Missing(_) => Some(self.write_lead(&record)?),
+        };
+        Ok(Pending { record, file, lead })
     }
 
-    /// Lets the shallow key lead to this record, unless it leads to a whole result.
-    fn lead_from_shallow(&self, record: &Record) -> Result<(), StoreError> {
+    fn write_lead(&self, record: &Record) -> Result<Aside, StoreError> {
         let path = self.layout.shallow(&record.shallow);
         self.layout.prepare_parent(&path)?;
         let line = lead(&record.shallow, &record.key);
-        let failed = || StoreError::placed("write an alias", &path);
-        if create_exclusive(&path, line.as_bytes()).map_err(failed())? {
-            return Ok(());
+        Aside::write(&path, line.as_bytes()).map_err(StoreError::placed("write an alias", &path))
+    }
+
+    /// Lets the shallow key lead to the record, and returns the folders to flush. What it led to was no whole result.
+    fn lead_to(&self, pending: &mut Pending) -> Result<Vec<PathBuf>, StoreError> {
+        let path = self.layout.shallow(&pending.record.shallow);
+        if let Some(lead) = pending.lead.take() {
+            lead.replace().map_err(StoreError::placed("write an alias", &path))?;
         }
-        match self.lookup_shallow(&record.shallow)? {
-            Lookup::Found(_) => Ok(()),
-            Lookup::Missing(_) => write_atomic(&path, line.as_bytes()).map_err(failed()),
+        failpoint("publish.shallow.written");
+        Ok(path.parent().filter(|folder| folder.is_dir()).map(Path::to_path_buf).into_iter().collect())
+    }
+
+    /// Gives the record its name unless a whole result is there; one that cannot be used gives way.
+    fn finish(&self, pending: Pending) -> Result<Published, StoreError> {
+        let Pending { record, file, .. } = pending;
+        let path = self.layout.record(&record.key);
+        let failed = || StoreError::placed("write a record", &path);
+        let created = file.create().map_err(failed())?;
+        if created {
+            self.unbury(&record.key);
         }
+        if !created && let Lookup::Found(existing) = self.lookup(&record.key)? {
+            // Whoever wrote it may not have flushed its name yet.
+            sync_parent(&path).map_err(failed())?;
+            let differs = existing.outputs != record.outputs;
+            let alternate = differs.then(|| self.keep_alternate(record)).transpose()?;
+            return Ok(Published { record: *existing, alternate });
+        }
+        if !created {
+            let text = record.to_text().map_err(|error| StoreError::io("write a record", &path)(error.into()))?;
+            write_atomic(&path, text.as_bytes()).map_err(failed())?;
+        }
+        sync_parent(&path).map_err(failed())?;
+        failpoint("publish.record.created");
+        Ok(Published { record, alternate: None })
     }
 
     /// Removes what the published result makes useless. What stays behind costs space and nothing else.
@@ -125,9 +187,34 @@ impl Store {
         let attempts = self.layout.attempts(key);
         for output in outputs.values() {
             if let Some(attempt) = output.strip_prefix(&attempts).ok().and_then(|inside| inside.iter().next()) {
-                let _ = fs::remove_dir_all(attempts.join(attempt));
+                let _ = remove_dir_all(&attempts.join(attempt));
             }
         }
-        let _ = fs::remove_dir(&attempts);
+        let _ = remove_dir(&attempts);
+        failpoint("publish.attempt.removed");
+    }
+}
+
+/// What publishing came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// The result under the key: ours, or the one that was there before.
+    pub record: Record,
+    /// Ours, where another was there before and has other bytes: it is kept beside it.
+    pub alternate: Option<Record>,
+}
+
+/// A record that is written but has no name yet.
+struct Pending {
+    record: Record,
+    file: Aside,
+    /// The file that leads to it from the shallow key, where nothing does yet.
+    lead: Option<Aside>,
+}
+
+impl Pending {
+    /// The files whose bytes are to be flushed.
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.file).chain(&self.lead).map(Aside::path)
     }
 }

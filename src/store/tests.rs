@@ -22,11 +22,11 @@ fn fixture() -> Fixture {
     Fixture { folder, store }
 }
 
-fn digest(text: &str) -> Digest {
+pub(super) fn digest(text: &str) -> Digest {
     Digest::of_bytes(text.as_bytes())
 }
 
-fn draft(name: &str) -> RecordDraft {
+pub(super) fn draft(name: &str) -> RecordDraft {
     RecordDraft {
         key: digest(name),
         shallow: digest(&format!("shallow {name}")),
@@ -46,7 +46,7 @@ fn draft(name: &str) -> RecordDraft {
 }
 
 /// Files by name, in an attempt of the key.
-fn outputs(store: &Store, key: &Digest, files: &[(&str, &str)]) -> BTreeMap<String, PathBuf> {
+pub(super) fn outputs(store: &Store, key: &Digest, files: &[(&str, &str)]) -> BTreeMap<String, PathBuf> {
     let attempt = store.attempt(key).expect("an attempt starts");
     for (name, text) in files {
         let path = attempt.out.join(name);
@@ -56,12 +56,12 @@ fn outputs(store: &Store, key: &Digest, files: &[(&str, &str)]) -> BTreeMap<Stri
     BTreeMap::from([("model".to_string(), attempt.out)])
 }
 
-const FILES: &[(&str, &str)] = &[("config.json", "{}"), ("weights/a", "aaaa"), ("weights/b", "")];
+pub(super) const FILES: &[(&str, &str)] = &[("config.json", "{}"), ("weights/a", "aaaa"), ("weights/b", "")];
 
 fn publish(store: &Store, name: &str) -> Record {
     let draft = draft(name);
     let outputs = outputs(store, &draft.key, FILES);
-    store.publish(draft, &outputs).expect("it publishes")
+    store.publish(draft, &outputs).expect("it publishes").record
 }
 
 fn lookup(store: &Store, name: &str) -> Lookup {
@@ -143,8 +143,18 @@ fn the_first_whole_result_wins() {
     let first = publish(&store, "warm");
     let draft = RecordDraft { run: "run-2".into(), ..draft("warm") };
     let outputs = outputs(&store, &draft.key, &[("config.json", "other")]);
-    assert_eq!(store.publish(draft, &outputs).expect("it publishes"), first);
-    assert_eq!(lookup(&store, "warm").found(), Some(first));
+    let published = store.publish(draft, &outputs).expect("it publishes");
+    assert_eq!(published.record, first);
+    let alternate = published.alternate.expect("its bytes differ");
+    assert_eq!(
+        (alternate.run.as_str(), store.alternates(&first.key).expect("readable")),
+        ("run-2", vec![alternate.clone()])
+    );
+    let text = store.artifact(&alternate.outputs["model"]).expect("it is kept").files();
+    assert_eq!(fs::read_to_string(&text["config.json"]).expect("readable"), "other");
+    assert_eq!(lookup(&store, "warm").found(), Some(first.clone()));
+    publish(&store, "warm");
+    assert_eq!(store.alternates(&first.key).expect("readable").len(), 1, "the same bytes are no alternate");
 }
 
 #[test]
@@ -211,7 +221,7 @@ fn a_result_made_anew_with_other_bytes_replaces_one_whose_blobs_are_gone() {
     let first = publish(&store, "warm");
     fs::remove_file(store.layout().blob(&digest("aaaa"))).expect("it was there");
     let outputs = outputs(&store, &first.key, &[("config.json", "other")]);
-    let second = store.publish(draft("warm"), &outputs).expect("it publishes");
+    let second = store.publish(draft("warm"), &outputs).expect("it publishes").record;
     assert_ne!(first.outputs, second.outputs);
     assert_eq!(lookup(&store, "warm").found(), Some(second));
 }
@@ -321,6 +331,46 @@ fn threads_that_race_on_a_key_leave_one_record() {
     });
     let kept = lookup(&store, "warm").found().expect("a record");
     assert!(records.iter().all(|record| *record == kept));
+}
+
+#[test]
+fn of_racers_with_other_bytes_each_result_is_kept_once() {
+    let Fixture { store, .. } = fixture();
+    let race = |number: usize| {
+        let draft = RecordDraft { run: format!("run-{number}"), ..draft("warm") };
+        let outputs = outputs(&store, &draft.key, &[("config.json", &(number % 3).to_string())]);
+        store.publish(draft, &outputs).expect("it publishes")
+    };
+    let race = &race;
+    let published: Vec<Published> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..9).map(|number| scope.spawn(move || race(number))).collect();
+        racers.into_iter().map(|racer| racer.join().expect("no panic")).collect()
+    });
+    let first = lookup(&store, "warm").found().expect("a record");
+    assert!(published.iter().all(|published| published.record == first));
+    assert_eq!(published.iter().filter(|published| published.alternate.is_some()).count(), 6);
+    let alternates = store.alternates(&first.key).expect("readable");
+    assert_eq!(alternates.len(), 2);
+    assert!(alternates.iter().all(|alternate| alternate.outputs != first.outputs));
+}
+
+#[test]
+fn an_output_is_taken_where_it_lies_unless_somebody_else_can_reach_it() {
+    use std::os::unix::fs::MetadataExt;
+    let Fixture { store, folder } = fixture();
+    let outputs = outputs(&store, &digest("warm"), &[("own", "o"), ("linked", "l"), ("open", "w")]);
+    let inode = |path: &Path| fs::metadata(path).expect("it is there").ino();
+    let at = |name: &str| outputs["model"].join(name);
+    let [own, linked, open] = ["own", "linked", "open"].map(|name| inode(&at(name)));
+    fs::hard_link(at("linked"), folder.path().join("second name")).expect("a link");
+    let writer = File::options().append(true).open(at("open")).expect("it opens");
+    let record = store.publish(draft("warm"), &outputs).expect("it publishes").record;
+    drop(writer);
+    let files = store.artifact(&record.outputs["model"]).expect("it is there").files();
+    assert_eq!(inode(&files["own"]), own);
+    assert_ne!(inode(&files["linked"]), linked);
+    assert_ne!(inode(&files["open"]), open);
+    assert_eq!(fs::read_to_string(&files["open"]).expect("readable"), "w");
 }
 
 /// The body of the processes that the two tests below start: publishes without end, or once.

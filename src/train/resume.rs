@@ -3,6 +3,7 @@
 use super::watch::{TrainError, Watch};
 use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
+use crate::base::failpoint::failpoint;
 use crate::base::fs;
 use crate::base::state::{Found, Manifest, Place, Places, TENSORS};
 use candle_core::{DType, Device, Tensor};
@@ -214,12 +215,14 @@ impl<'a> States<'a> {
         std::fs::create_dir_all(&place.folder)?;
         let aside = fs::aside(&folder);
         let written = self.write_aside(&aside, place, step, end, metrics, tensors);
+        failpoint("state.manifest_written");
         if let Err(error) = written.and_then(|()| Ok(fs::publish_folder(&aside, &folder)?)) {
             // The first error is the one to report.
             let _ = std::fs::remove_dir_all(&aside);
             return Err(error);
         }
         (self.newest, self.last_saved) = (Some(step), Instant::now());
+        failpoint("state.renamed");
         Ok(())
     }
 
@@ -236,6 +239,7 @@ impl<'a> States<'a> {
         std::fs::create_dir_all(aside)?;
         let file = aside.join(TENSORS);
         candle_core::safetensors::save(tensors, &file)?;
+        failpoint("state.tensors_written");
         let finite = metrics.iter().filter(|(_, value)| value.is_finite());
         let manifest = Manifest {
             trajectory: place.trajectory,
@@ -246,7 +250,7 @@ impl<'a> States<'a> {
             end,
             seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
             metrics: finite.map(|(name, value)| (name.clone(), *value)).collect(),
-            files: BTreeMap::from([(TENSORS.to_string(), digest_of(&file)?)]),
+            files: BTreeMap::from([(TENSORS.to_string(), Digest::of_file(&file)?)]),
         };
         Ok(manifest.write(aside)?)
     }
@@ -271,7 +275,7 @@ fn mark_as_end(folder: &Path) -> std::io::Result<()> {
 fn read(found: &Found) -> Result<(Manifest, Tensors), String> {
     let manifest = found.manifest.clone()?;
     let file = found.folder.join(TENSORS);
-    let digest = digest_of(&file).map_err(|error| error.to_string())?;
+    let digest = Digest::of_file(&file).map_err(|error| error.to_string())?;
     if manifest.files.get(TENSORS) != Some(&digest) {
         let removed = std::fs::remove_dir_all(&found.folder).map_or("", |()| ", and it is removed");
         return Err(format!("its tensors do not have the digest that was noted{removed}"));
@@ -287,12 +291,6 @@ fn all_finite(tensors: &Tensors) -> candle_core::Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn digest_of(path: &Path) -> std::io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path)?)?;
-    Ok(Digest::from_hasher(&hasher))
 }
 
 #[cfg(test)]

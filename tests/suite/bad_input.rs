@@ -133,16 +133,21 @@ fn a_store_that_cannot_be_written_ends_with_3() {
 }
 
 /// A small file system in memory, unmounted when dropped; none where mounting is not allowed.
-struct SmallDisk(std::path::PathBuf);
+pub struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
-    fn mount(folder: &std::path::Path, size: &str) -> Option<Self> {
+    pub fn mount(folder: &std::path::Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let disk = SmallDisk(folder.to_path_buf());
         disk.mounted(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).then_some(disk)
     }
 
-    fn grow(&self, size: &str) {
+    /// Lets nobody write to it, or everybody again.
+    pub fn allow_writing(&self, allow: bool) {
+        assert!(self.mounted(&["-o", if allow { "remount,rw" } else { "remount,ro" }, "tmpfs"]));
+    }
+
+    pub fn grow(&self, size: &str) {
         assert!(self.mounted(&["-o", &format!("remount,size={size}"), "tmpfs"]));
     }
 

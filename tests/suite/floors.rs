@@ -41,6 +41,9 @@ const ABSENT: &[(&[&str], &[&str])] = &[
     (&["base", "lang", "store", "plan", "nn", "model", "data", "train", "eval"], &["println!", "eprintln!", "print!("]),
 ];
 
+/// The one file outside the kernels with `unsafe` in it: a question to the kernel that the standard library cannot ask.
+const UNSAFE: &str = "src/base/writers.rs";
+
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -112,7 +115,9 @@ fn what_must_be_absent_is_absent() {
     for (room, path, text) in sources() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (rooms, words) in ABSENT {
-            for word in words.iter().filter(|word| rooms.contains(&room.as_str()) && code.contains(**word)) {
+            let allowed = |word: &str| word == "unsafe " && path.ends_with(UNSAFE);
+            let unwanted = |word: &&&str| rooms.contains(&room.as_str()) && code.contains(**word) && !allowed(word);
+            for word in words.iter().filter(unwanted) {
                 wrong.push(format!("{} mentions `{word}`", path.display()));
             }
         }

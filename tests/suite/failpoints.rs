@@ -1,0 +1,64 @@
+//! Test 1 of the store's design: a run killed at any step of publishing, then the same command again, comes to the bytes
+//! of a run that nobody disturbed.
+
+use crate::program::Project;
+use srlm::base::failpoint::NAMES;
+use std::os::unix::process::ExitStatusExt;
+
+/// Data, a model, training with states, and a stage whose result is found under another key.
+const TINY: &str = r#"let rows = arith_problems { split: "train", items: 12, levels: [1] }
+let base = init_model { layers: 1, hidden: 16, heads: 1, kv_heads: 1, intermediate: 32, vocab: 320 }
+let warm = sft { data: rows, budget: 3steps, batch: 2seqs }
+pipeline first  = base |> warm
+pipeline second = base |> (warm with { data: rows |> dedup() })
+"#;
+pub const RUN: &[&str] = &["run", "tiny.srlm", "--jobs", "1", "--checkpoint-every", "0"];
+
+/// A project of four stages, one of them trained, and an alias.
+pub fn tiny() -> Project {
+    let project = Project::quick();
+    project.write("tiny.srlm", TINY);
+    project
+}
+
+/// Runs with a failpoint armed; returns whether the run, or a worker of it, died there.
+fn dies_at(project: &Project, failpoint: &str) -> bool {
+    let answer = project.command(RUN).env("SRLM_FAILPOINT", failpoint).output().unwrap();
+    let own = answer.status.signal() == Some(9);
+    own || String::from_utf8_lossy(&answer.stderr).contains("signal 9")
+}
+
+/// A project whose run died at the failpoint: a first run of it, or one that finds what a killed run left.
+fn struck(failpoint: &str) -> Option<Project> {
+    let fresh = tiny();
+    if dies_at(&fresh, failpoint) {
+        return Some(fresh);
+    }
+    let found = tiny();
+    assert!(dies_at(&found, "attempt.made"));
+    dies_at(&found, failpoint).then_some(found)
+}
+
+#[test]
+fn killed_at_any_failpoint_the_same_command_finishes_with_the_same_bytes() {
+    let undisturbed = tiny();
+    undisturbed.srlm(RUN).ok();
+    let wanted = undisturbed.results();
+    for name in NAMES {
+        let project = struck(name).unwrap_or_else(|| panic!("no run reaches the failpoint `{name}`"));
+        project.srlm(RUN).ok();
+        assert_eq!(project.results(), wanted, "after dying at {name}");
+    }
+}
+
+#[test]
+fn killed_again_and_again_it_comes_to_the_same_bytes() {
+    let undisturbed = tiny();
+    undisturbed.srlm(RUN).ok();
+    let project = tiny();
+    for name in NAMES {
+        dies_at(&project, &format!("{name}:2"));
+    }
+    project.srlm(RUN).ok();
+    assert_eq!(project.results(), undisturbed.results());
+}

@@ -22,7 +22,6 @@ pub const NAMES: &[&str] = &[
     "publish.blob.synced",
     "publish.blob.renamed",
     "publish.blob.named",
-    "publish.tree.named",
     "publish.shallow.written",
     "publish.record.created",
     "publish.attempt.removed",

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn digest(path: &Path) -> Result<Digest, String> {
-        DiskFiles::new(&Store::open(path.join("no store")).unwrap()).digest(&path.to_string_lossy())
+        DiskFiles::new(&Store::open("there is no store").unwrap()).digest(&path.to_string_lossy())
     }
 
     fn project() -> tempfile::TempDir {

@@ -264,7 +264,7 @@ fn work(store: &Store, acknowledge: &dyn Fn(usize)) {
 }
 
 fn open(base: &Path) -> Store {
-    Store::open(base.join("project/store")).expect("what a cut leaves opens")
+    Store::open(base.join("store")).expect("what a cut leaves opens")
 }
 
 #[test]

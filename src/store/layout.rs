@@ -261,7 +261,9 @@ fn insist(make: impl Fn() -> Result<(), (PathBuf, io::Error)>) -> Result<(), (Pa
 
 /// Makes a folder and its parents, each entry flushed to the disk.
 fn make_folder(folder: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.is_dir()).collect();
+    // The last ancestor of a relative path is empty: the current folder.
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.is_dir();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
     for path in missing.into_iter().rev() {
         let made = match create_dir(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),

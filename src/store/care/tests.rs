@@ -64,7 +64,7 @@ pub(super) fn publish(store: &Store, name: &str, inputs: &[&Record], files: &[(&
     let draft = draft(name, inputs, 1.0);
     let attempt = store.attempt(&draft.key).expect("an attempt starts");
     files.iter().for_each(|(name, text)| fs::write(attempt.out.join(name), text).expect("writable"));
-    store.publish(draft, &BTreeMap::from([("data".to_string(), attempt.out)])).expect("it publishes")
+    store.publish(draft, &BTreeMap::from([("data".to_string(), attempt.out)])).expect("it publishes").record
 }
 
 fn write(path: &Path, bytes: &[u8], age: Duration) {

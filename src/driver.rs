@@ -14,6 +14,7 @@ mod lineage;
 mod lock;
 mod node;
 mod pin;
+mod remote;
 mod root;
 mod runs;
 mod save;
@@ -26,6 +27,7 @@ pub use fix::{Fixed, fix};
 pub use lineage::{Direction, lineage_of_key, lineage_of_stage};
 pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
+pub use remote::{Moved, connect, pull, push, push_all, remote_warnings};
 pub use root::root;
 pub use runs::{diff_runs, runs};
 pub use save::{refuse_filled, save};
@@ -47,7 +49,7 @@ use crate::plan::{Graph, Plan, PlanError, Resolver, Status};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
 use crate::stage;
-use crate::store::{Store, StoreError, rfc3339};
+use crate::store::{Remote, Store, StoreError, rfc3339};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
@@ -102,6 +104,8 @@ pub struct Project {
     pub store: Store,
     /// The files that it declares.
     pub files: DiskFiles,
+    /// Where results of other machines are, where one is named.
+    pub remote: Option<Remote>,
 }
 
 /// How to run: nothing here changes a result.
@@ -188,7 +192,7 @@ pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Pr
     }
     // Their graph is there now: of a large program they would take up tens of megabytes for nothing.
     checked.program.calls = Vec::new();
-    Ok(Project { checked, graph, store, files })
+    Ok(Project { checked, graph, store, files, remote: None })
 }
 
 /// A file without errors, as far as it can be judged by itself.
@@ -235,21 +239,25 @@ pub fn run(
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
-    refuse_unbuilt(project, plan)?;
     let run = run_id();
     let mut sinks = vec![listener];
-    if plan.summary.cached < plan.summary.stages {
+    if plan.summary.cached < plan.summary.stages || plan.steps.iter().any(|step| step.far) {
         sinks.push(Box::new(JsonLines::new(project.store.run_log(&run)?)));
     }
+    let sink = Fanout(sinks);
+    let fetched = remote::fetch_needed(project, plan, &sink, stops)?;
+    let plan = fetched.as_ref().unwrap_or(plan);
+    refuse_unbuilt(project, plan)?;
     let threads = (cores() / options.jobs).max(1);
     let world = World {
         graph: &project.graph,
         plan,
         store: &project.store,
+        remote: project.remote.as_ref(),
         sources: &project.checked.sources,
         locate: &|path| project.files.locate(path),
         files: &project.files,
-        sink: &Fanout(sinks),
+        sink: &sink,
         stops,
     };
     let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
@@ -257,6 +265,7 @@ pub fn run(
     let mut executor = LocalExecutor::new(worker_command(threads)?);
     let summary = execute(&world, &mut executor, &settings);
     project.files.remember(&project.store);
+    remote::finish(project, &sink, stops);
     Ok(summary?)
 }
 
@@ -281,7 +290,7 @@ pub fn store_root(asked: Option<&Path>, file: Option<&Path>) -> PathBuf {
 
 impl Project {
     fn resolver(&self) -> Resolver<'_> {
-        Resolver::new(&self.graph, &self.store, &self.checked.sources)
+        Resolver::new(&self.graph, &self.store, &self.checked.sources).with_remote(self.remote.as_ref())
     }
 }
 

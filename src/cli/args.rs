@@ -1,5 +1,6 @@
 //! The command line as types.
 
+use super::remote::RemoteArg;
 use crate::driver::Settings;
 use crate::driver::graph::Format;
 use clap::{Args, Parser, Subcommand};
@@ -89,6 +90,9 @@ pub enum Command {
         /// Write the plan to this file, too: `srlm run --plan` runs it, or refuses where anything changed
         #[arg(long, value_name = "PLAN")]
         out: Option<PathBuf>,
+        /// Where to look, too.
+        #[command(flatten)]
+        remote: RemoteArg,
     },
     /// Print the comparisons of a file, from the results in the store
     Compare {
@@ -200,6 +204,9 @@ pub struct Run {
     /// Seconds between two saved training states
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub checkpoint_every: f64,
+    /// Where to share results.
+    #[command(flatten)]
+    pub remote: RemoteArg,
 }
 
 /// `srlm check`
@@ -312,7 +319,7 @@ pub struct InitModel {
     pub seed: u64,
 }
 
-fn param(text: &str) -> Result<(String, String), String> {
+pub(super) fn param(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().to_string(), value.trim().to_string()))

@@ -16,6 +16,7 @@ mod lock;
 mod lsp;
 mod output;
 mod plan;
+mod remote;
 mod run;
 mod runs;
 mod save;
@@ -46,7 +47,9 @@ fn dispatch(cli: &Cli) -> u8 {
     let output = Output::new(cli.global.json, cli.global.no_color, cli.global.narrated);
     let ended = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global, output),
-        Command::Plan { program, target, out } => plan::plan(program, target, out.as_deref(), &cli.global, output),
+        Command::Plan { program, target, out, remote } => {
+            plan::plan(program, target, out.as_deref(), remote, &cli.global, output)
+        }
         Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
         Command::Why { program, node } => why::why(program, node, &cli.global, output),
         Command::Runs(args) => runs::runs(args, &cli.global, output),

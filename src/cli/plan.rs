@@ -1,8 +1,9 @@
 //! `srlm plan`: what `run` would do, and why.
 
 use super::args::{Global, Program};
+use super::exit;
 use super::output::Output;
-use super::{exit, open};
+use super::remote::{RemoteArg, open_with_remote};
 use crate::driver::{self, Failure, SavedPlan};
 use crate::report::plan_table;
 use std::path::Path;
@@ -12,11 +13,13 @@ pub fn plan(
     program: &Program,
     targets: &[String],
     out: Option<&Path>,
+    remote: &RemoteArg,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
-    let project = open(program, global, output)?;
+    let project = open_with_remote(program, remote, global, output)?;
     let plan = driver::plan(&project, targets)?;
+    driver::remote_warnings(&project).iter().for_each(|warning| output.say(&format!("warning: {warning}")));
     if let Some(path) = out {
         let saved = SavedPlan::new(&project, &plan, &program.file, program.settings(), targets)?;
         output.result_to(Some(path), &saved.to_text())?;

@@ -2,7 +2,8 @@
 
 use super::args::{Global, Params, Program, Run};
 use super::output::Output;
-use super::{exit, open, signals};
+use super::remote::open_with_remote;
+use super::{exit, signals};
 use crate::driver::{self, Failure, Project, RunOptions, SavedPlan};
 use crate::exec::Summary;
 use crate::plan::Plan;
@@ -14,7 +15,7 @@ pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
     let saved = args.plan.as_deref().map(SavedPlan::read).transpose()?;
     let (program, targets, store) = asked(args, saved.as_ref(), global)?;
     let global = &Global { store, ..global.clone() };
-    let project = open(&program, global, output)?;
+    let project = open_with_remote(&program, &args.remote, global, output)?;
     let _root = driver::root(&project, &program.file, &targets);
     let plan = driver::plan(&project, &targets)?;
     saved.map_or(Ok(()), |saved| saved.hold(&project, &plan))?;

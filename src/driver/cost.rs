@@ -44,7 +44,10 @@ impl<'a> Records<'a> {
     pub fn cost_of(&mut self, node: usize) -> Result<Cost, StoreError> {
         let mut cost = Cost::default();
         for node in self.project.graph.closure(node) {
-            if let Some(record) = self.get(node)? {
+            // A result that stayed in a remote cache cost what it cost.
+            let record = self.get(node)?.cloned();
+            let key = &self.project.graph.node(node).key;
+            if let Some(record) = record.or_else(|| self.project.store.remembered(key)) {
                 cost.seconds += record.seconds_in_all();
                 if let Some(tokens) = record.metrics.get("trained_tokens") {
                     *cost.trained_tokens.get_or_insert(0.0) += tokens;

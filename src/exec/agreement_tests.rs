@@ -127,6 +127,7 @@ impl Bench {
             graph,
             plan,
             store: &store,
+            remote: None,
             sources: &sources,
             locate: &locate,
             files: &NoFiles,

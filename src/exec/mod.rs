@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement_tests;
 pub mod executor;
+mod fetching;
 pub mod job;
 pub mod local;
 pub mod mock;

@@ -1,6 +1,7 @@
 //! A run: the plan's stages through an executor into the store, every happening told as an event.
 
 use super::executor::{Ended, Executor, Stop, Ticket, Update};
+use super::fetching::{self, Fetching};
 use super::job::Job;
 use super::outputs;
 use super::queue::Queue;
@@ -13,7 +14,7 @@ use crate::base::state::Places;
 use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step, Trajectories};
 use crate::stage::{Metrics, StageError};
 use crate::store::{
-    Attempt, Holder, Lease, LeaseOutcome, Owner, Published, Record, RecordDraft, Resumed, Store, StoreError,
+    Attempt, Holder, Lease, LeaseOutcome, Owner, Published, Record, RecordDraft, Remote, Resumed, Store, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct World<'a> {
     pub plan: &'a Plan,
     /// Where results are.
     pub store: &'a Store,
+    /// Where results of other machines are, and ours for them.
+    pub remote: Option<&'a Remote>,
     /// The texts that spans point into.
     pub sources: &'a SourceMap,
     /// Where a path of the arguments is on this machine.
@@ -93,6 +96,7 @@ struct Engine<'a> {
     active: BTreeMap<Ticket, Active>,
     /// Stages that another process works on.
     waiting: BTreeSet<usize>,
+    fetching: Vec<Fetching>,
     outcomes: BTreeMap<usize, Outcome>,
     /// Whether there were training states when the run began.
     has_states: bool,
@@ -134,13 +138,14 @@ impl<'a> Engine<'a> {
             world,
             settings,
             executor,
-            resolver: Resolver::new(world.graph, world.store, world.sources),
+            resolver: Resolver::new(world.graph, world.store, world.sources).with_remote(world.remote),
             owner: Owner::current(&settings.run),
             queue,
             known: BTreeMap::new(),
             verified: BTreeSet::new(),
             active: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            fetching: Vec::new(),
             outcomes: BTreeMap::new(),
             has_states: !world.store.trajectories().is_empty(),
             halted: false,
@@ -164,11 +169,13 @@ impl<'a> Engine<'a> {
     fn work(&mut self) -> Result<(), StoreError> {
         loop {
             self.heed_stops();
+            self.pass_on_news();
             if !self.halted {
+                self.take_fetched()?;
                 self.retry_waiting()?;
                 self.start_ready()?;
             }
-            if self.active.is_empty() && (self.halted || self.waiting.is_empty()) {
+            if self.active.is_empty() && (self.halted || (self.waiting.is_empty() && self.fetching.is_empty())) {
                 return Ok(());
             }
             for (ticket, update) in self.executor.poll(TICK) {
@@ -208,7 +215,7 @@ impl<'a> Engine<'a> {
     }
 
     fn start_ready(&mut self) -> Result<(), StoreError> {
-        while self.active.len() < self.settings.jobs && !self.halted {
+        while self.active.len() < self.settings.jobs && self.fetching.len() < fetching::WIDTH && !self.halted {
             let Some(node) = self.queue.take() else { return Ok(()) };
             self.try_start(node)?;
         }
@@ -237,7 +244,13 @@ impl<'a> Engine<'a> {
                 return Ok(());
             }
         };
+        self.resolver.ask_about(node, &self.known);
         let step = self.resolver.decide(node, &self.known)?;
+        if let (true, Some(remote), Some(record)) = (step.far, self.world.remote, &step.record) {
+            self.waiting.remove(&node);
+            self.fetching.push(Fetching::begin(remote, node, record.clone(), key));
+            return Ok(());
+        }
         if step.status.is_cached() {
             self.waiting.remove(&node);
             self.take_cached(step)?;
@@ -268,16 +281,53 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// A result that is there already; one found by its shallow key is recorded under the deep key, too.
+    /// Results that came from the remote cache are taken as if they had always been here; a stage whose result did not
+    /// come is decided about anew.
+    fn take_fetched(&mut self) -> Result<(), StoreError> {
+        let (over, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.fetching).into_iter().partition(Fetching::is_over);
+        self.fetching = open;
+        for Fetching { node, lease, .. } in over {
+            drop(lease);
+            if self.active.len() < self.settings.jobs {
+                self.try_start(node)?;
+            } else {
+                self.waiting.insert(node);
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_on_news(&self) {
+        self.world.remote.iter().flat_map(|remote| remote.news()).for_each(|event| self.tell(event));
+    }
+
+    fn offer(&self, record: &Record) {
+        if let Some(remote) = self.world.remote {
+            remote.offer(&record.key);
+        }
+    }
+
+    /// A result that is there already; one found by its shallow key is recorded under the deep key, too. One that stays
+    /// in the remote cache, because nothing here needs its bytes, is only remembered.
     fn take_cached(&mut self, step: Step) -> Result<(), StoreError> {
         let (node, Some(record)) = (step.node, step.record) else { return Ok(()) };
         let record = match (step.status, step.inputs) {
             (Status::ShallowHit, Some(inputs)) => {
                 let draft = self.draft(node, inputs, record.metrics.clone(), record.seconds);
-                self.world.store.alias(&record, draft)?
+                if step.far {
+                    record.aliased(draft)
+                } else {
+                    let alias = self.world.store.alias(&record, draft)?;
+                    self.offer(&alias);
+                    alias
+                }
             }
             _ => record,
         };
+        if step.far {
+            self.world.store.remember(&record);
+        }
         if self.has_states
             && let Some(trajectories) = self.trajectories(node, &record.inputs)
         {
@@ -440,6 +490,7 @@ impl<'a> Engine<'a> {
         trajectories.iter().for_each(|trajectories| self.settle_states(trajectories));
         failpoint("states.settled");
         drop(active.leases);
+        self.offer(&record);
         self.warn_of(node, &record, alternate.as_ref());
         self.verified.extend(record.outputs.values());
         let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
@@ -504,6 +555,11 @@ impl<'a> Engine<'a> {
     }
 
     fn beat(&mut self) {
+        for fetching in self.fetching.iter_mut().filter(|fetching| fetching.beaten.elapsed() > BEAT) {
+            fetching.beaten = Instant::now();
+            // As below.
+            let _ = fetching.lease.beat();
+        }
         for active in self.active.values_mut().filter(|active| active.beaten.elapsed() > BEAT) {
             active.beaten = Instant::now();
             // A lease that is lost, or whose heartbeat a full disk refuses, saves no double work any more, and spoils

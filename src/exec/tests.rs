@@ -12,9 +12,9 @@ use crate::lang::program::{Pipeline, Program, StageCall};
 use crate::lang::signature::Training;
 use crate::lang::types::Dimension;
 use crate::lang::value::{NodeId, Value};
-use crate::plan::{Files, Graph, resolve};
+use crate::plan::{Files, Graph, Resolver};
 use crate::stage::{Metrics, StageContext, StageError};
-use crate::store::{Resumed, Store};
+use crate::store::{Remote, Resumed, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -125,12 +125,14 @@ struct Bench {
     stops: AtomicUsize,
     keep_going: bool,
     jobs: usize,
+    /// The folder of a remote cache.
+    remote: Option<PathBuf>,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1 }
+        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None }
     }
 
     /// Runs a program; returns the summary with the names of the stages that ran.
@@ -144,10 +146,24 @@ impl Bench {
         let store = Store::open(self.folder.path().join("store")).unwrap();
         let mut sources = SourceMap::default();
         sources.add("a.srlm", "pipeline");
-        let plan = resolve(&graph, &store, &sources, &[]).unwrap();
+        let remote = self.remote.as_ref().map(|folder| {
+            let address = folder.to_string_lossy().parse().unwrap();
+            Remote::open(&address, &store)
+        });
+        let plan = Resolver::new(&graph, &store, &sources).with_remote(remote.as_ref()).plan(&[]).unwrap();
         let locate = |path: &str| Ok(PathBuf::from(path));
         let (graph, plan, store, sources) = (&graph, &plan, &store, &sources);
-        let world = World { graph, plan, store, sources, locate: &locate, files: &Disk, sink, stops: &self.stops };
+        let world = World {
+            graph,
+            plan,
+            store,
+            remote: remote.as_ref(),
+            sources,
+            locate: &locate,
+            files: &Disk,
+            sink,
+            stops: &self.stops,
+        };
         let settings = Settings {
             run: "r1".into(),
             jobs: self.jobs,
@@ -157,6 +173,7 @@ impl Bench {
         };
         let mut executor = MockExecutor::new(stage);
         let summary = run(&world, &mut executor, &settings).unwrap();
+        remote.iter().for_each(|remote| remote.finish(&|| false, &|event| sink.emit(&event)));
         (summary, executor.ran, executor.peak)
     }
 }
@@ -224,6 +241,29 @@ fn a_change_that_changes_no_bytes_reruns_nothing_downstream() {
     assert_eq!((summary.finished(), summary.cached()), (1, 5));
     let (_, ran, _) = bench.run(&program(2), &NullSink, write_output);
     assert!(ran.is_empty());
+}
+
+#[test]
+fn what_turns_out_to_have_known_inputs_comes_from_the_remote_cache() {
+    let shared = tempfile::tempdir().unwrap();
+    let machine = || Bench { remote: Some(shared.path().join("cache")), ..Bench::new() };
+    machine().run(&program(1), &NullSink, write_output);
+
+    // Another `data`, with a key that no machine knows, comes out as the first one did: only then are the stages after it
+    // found. They come while the run goes on.
+    let (two, heard) = (machine(), Heard::default());
+    let (summary, ran, _) = two.run(&program(2), &heard, write_output);
+    assert_eq!(ran, ["data"]);
+    assert_eq!((summary.finished(), summary.cached()), (1, 5));
+    let told = heard.0.into_inner().unwrap();
+    assert!(!told.iter().any(|event| matches!(event, Event::RemoteWarning { .. })), "{told:?}");
+    let last = told.last();
+    // warm, reason and both scores come; data and four aliases go.
+    assert!(matches!(last, Some(Event::RemoteFinished { fetched: 4, uploaded: 5, left: 0, .. })), "{last:?}");
+
+    // A third machine finds everything by its deep keys.
+    let (_, ran, _) = machine().run(&program(2), &NullSink, write_output);
+    assert!(ran.is_empty(), "{ran:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod graph;
 mod history;
 pub mod key;
 pub mod lineage;
+mod remote;
 pub mod resolve;
 pub mod run_diff;
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use super::estimate::{Estimate, Total, left_after};
 use super::graph::{Graph, Node, UnknownTarget};
 use super::history::{History, Past};
+use super::remote::Elsewhere;
 use super::trajectory::{self, Link};
 use super::why::{Earlier, Explainer, Explanation};
 use crate::base::digest::Digest;
 use crate::base::source::SourceMap;
-use crate::store::{Lookup, MissReason, Record, Store, StoreError};
+use crate::store::{Lookup, MissReason, Record, Remote, Store, StoreError};
 use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -119,6 +120,8 @@ pub struct Step {
     pub record: Option<Record>,
     /// What it will probably take, where it is to run and an earlier stage of its kind tells.
     pub estimate: Option<Estimate>,
+    /// Whether that result is in the remote cache and not here.
+    pub far: bool,
 }
 
 /// Why there is no plan.
@@ -140,6 +143,7 @@ pub struct Resolver<'a> {
     graph: &'a Graph,
     store: &'a Store,
     sources: &'a SourceMap,
+    pub(super) remote: Option<&'a Remote>,
     /// Knows the records there were when the first miss asked for them.
     explainer: OnceLock<Explainer<'a>>,
 }
@@ -147,7 +151,7 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// A resolver for a graph and a store; `sources` give the lines that reasons name.
     pub fn new(graph: &'a Graph, store: &'a Store, sources: &'a SourceMap) -> Self {
-        Resolver { graph, store, sources, explainer: OnceLock::new() }
+        Resolver { graph, store, sources, remote: None, explainer: OnceLock::new() }
     }
 
     /// What is to be done about one stage, given the artifact digests of stages (by node) that are known so far.
@@ -172,8 +176,17 @@ impl<'a> Resolver<'a> {
         {
             return Ok(shallow_hit(index, inputs.clone(), *record));
         }
-        let (status, reason, cause) = self.to_run(index, inputs.as_ref(), &missed)?;
-        Ok(Step { node: index, status, reason, cause, inputs, record: None, estimate: None })
+        let trouble = match self.elsewhere(index, inputs.as_ref()) {
+            Elsewhere::Found(step) => return Ok(*step),
+            Elsewhere::Absent => None,
+            Elsewhere::Failed(trouble) => Some(trouble),
+        };
+        let (status, mut reason, mut cause) = self.to_run(index, inputs.as_ref(), &missed)?;
+        if let Some(trouble) = trouble {
+            reason += &format!("; {trouble}");
+            cause = Cause::Missed(trouble.word());
+        }
+        Ok(Step { node: index, status, reason, cause, inputs, record: None, far: false, estimate: None })
     }
 
     /// The plan for the targets of these names, or for all.
@@ -182,9 +195,38 @@ impl<'a> Resolver<'a> {
     /// [`PlanError`] for an unknown name or a store that cannot be read.
     pub fn plan(&self, names: &[String]) -> Result<Plan, PlanError> {
         let targets = self.graph.select(names)?;
-        let wanted: Vec<usize> = targets.iter().map(|target| target.node).collect();
+        let cells = targets.iter().filter(|target| target.is_cell).count();
+        let wanted = targets.iter().map(|target| target.node).collect();
+        Ok(self.plan_for(wanted, targets.len() - cells, cells)?)
+    }
+
+    /// The plan for the targets of an earlier one, by what is there now.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    pub fn again(&self, plan: &Plan) -> Result<Plan, StoreError> {
+        self.plan_for(plan.targets.clone(), plan.summary.pipelines, plan.summary.cells)
+    }
+
+    fn plan_for(&self, targets: Vec<usize>, pipelines: usize, cells: usize) -> Result<Plan, StoreError> {
+        let (mut steps, mut asked) = (self.steps(&targets)?, BTreeSet::new());
+        // An answer may make inputs known, and so lead to further questions.
+        while self.ask_for(&steps, &mut asked) {
+            steps = self.steps(&targets)?;
+        }
+        self.block(&mut steps);
+        let chains = trajectory::chains(self.graph, &steps);
+        self.continue_chains(&mut steps, &chains);
+        self.estimate(&mut steps)?;
+        let uses = targets.iter().map(|&node| self.graph.closure(node).len()).sum();
+        let summary = Summary::new(&steps, pipelines, cells, uses);
+        Ok(Plan::new(steps, targets, chains, summary))
+    }
+
+    /// What is to be done about everything that some nodes need, by what is known now.
+    fn steps(&self, wanted: &[usize]) -> Result<Vec<Step>, StoreError> {
         let (mut known, mut steps) = (BTreeMap::new(), Vec::new());
-        let order = self.graph.in_order(&wanted);
+        let order = self.graph.in_order(wanted);
         for share in order.chunks(SIDE_BY_SIDE) {
             // One after the other they would wait for the disk and for each other's digests.
             let found: Vec<_> = share.par_iter().map(|&index| self.store.result(&self.graph.node(index).key)).collect();
@@ -196,15 +238,12 @@ impl<'a> Resolver<'a> {
                 steps.push(step);
             }
         }
-        self.drop_unneeded(&mut steps, &wanted);
-        self.block(&mut steps);
-        let chains = trajectory::chains(self.graph, &steps);
-        self.continue_chains(&mut steps, &chains);
-        self.estimate(&mut steps)?;
-        let cells = targets.iter().filter(|target| target.is_cell).count();
-        let uses = wanted.iter().map(|&node| self.graph.closure(node).len()).sum();
-        let summary = Summary::new(&steps, targets.len() - cells, cells, uses);
-        Ok(Plan::new(steps, wanted, chains, summary))
+        self.drop_unneeded(&mut steps, wanted);
+        Ok(steps)
+    }
+
+    pub(super) fn graph(&self) -> &'a Graph {
+        self.graph
     }
 
     /// Why a stage has no result, compared with the nearest earlier record; for `srlm why`.
@@ -345,7 +384,7 @@ pub fn known_inputs(node: &Node, known: &BTreeMap<usize, Digest>) -> Option<BTre
 }
 
 /// A record without the output that the stage makes is no result.
-fn usable(node: &Node, lookup: Lookup) -> Lookup {
+pub(super) fn usable(node: &Node, lookup: Lookup) -> Lookup {
     let role = node.output_role();
     match lookup {
         Lookup::Found(record) if !record.outputs.contains_key(&role) => {
@@ -355,15 +394,33 @@ fn usable(node: &Node, lookup: Lookup) -> Lookup {
     }
 }
 
-fn hit(node: usize, record: Record) -> Step {
+pub(super) fn hit(node: usize, record: Record) -> Step {
     let reason = format!("made {} on {} in {:.1} s", record.made.time, record.made.host, record.seconds);
-    Step { node, status: Status::Hit, reason, cause: Cause::Made, inputs: None, record: Some(record), estimate: None }
+    Step {
+        node,
+        status: Status::Hit,
+        reason,
+        cause: Cause::Made,
+        inputs: None,
+        record: Some(record),
+        far: false,
+        estimate: None,
+    }
 }
 
-fn shallow_hit(node: usize, inputs: BTreeMap<String, Digest>, record: Record) -> Step {
+pub(super) fn shallow_hit(node: usize, inputs: BTreeMap<String, Digest>, record: Record) -> Step {
     let reason = format!("its inputs are byte for byte those of `{}` ({})", record.name, record.key.short());
     let cause = Cause::SameInputs;
-    Step { node, status: Status::ShallowHit, reason, cause, inputs: Some(inputs), record: Some(record), estimate: None }
+    Step {
+        node,
+        status: Status::ShallowHit,
+        reason,
+        cause,
+        inputs: Some(inputs),
+        record: Some(record),
+        far: false,
+        estimate: None,
+    }
 }
 
 /// What is to be done for some targets.

@@ -68,15 +68,7 @@ impl Store {
     /// [`StoreError::Io`] where the record cannot be written; [`StoreError::Artifact`] where gc took the result away since
     /// it was found.
     pub fn alias(&self, of: &Record, draft: RecordDraft) -> Result<Record, StoreError> {
-        let record = Record {
-            key: draft.key,
-            name: draft.name,
-            declared_at: draft.declared_at,
-            alias_of: Some(of.alias_of.unwrap_or(of.key)),
-            document: draft.document,
-            run: draft.run,
-            ..of.clone()
-        };
+        let record = of.aliased(draft);
         match self.commit_alias(record.clone()) {
             Err(error) if error.is_read_only() => Ok(record),
             committed => committed,

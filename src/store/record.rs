@@ -149,6 +149,19 @@ impl Record {
         self.seconds + self.resumed.map_or(0.0, |resumed| resumed.seconds)
     }
 
+    /// The record of another deep key that has this result.
+    pub fn aliased(&self, draft: RecordDraft) -> Record {
+        Record {
+            key: draft.key,
+            name: draft.name,
+            declared_at: draft.declared_at,
+            alias_of: Some(self.alias_of.unwrap_or(self.key)),
+            document: draft.document,
+            run: draft.run,
+            ..self.clone()
+        }
+    }
+
     /// The file's text: JSON whose last field is the digest of everything before it.
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
         seal::sealed(self)

@@ -23,6 +23,7 @@ mod metamorphic_keys;
 mod planning;
 mod prefixes;
 mod program;
+mod remote;
 mod sampled_fields;
 mod spec;
 mod spec_coverage;

@@ -9,6 +9,7 @@ mod verify;
 
 use super::args::{Global, Params};
 use super::output::Output;
+use super::remote;
 use crate::driver::{self, Failure};
 use crate::store::{Record, Store};
 use clap::{Args, Subcommand};
@@ -33,6 +34,10 @@ pub enum Command {
     Export(archive::Export),
     /// Take the results of an exported file into the store, each byte checked
     Import(archive::Import),
+    /// Upload results to the remote cache
+    Push(remote::Push),
+    /// Bring results from the remote cache
+    Pull(remote::Pull),
 }
 
 /// Does what is asked.
@@ -46,6 +51,8 @@ pub fn store(command: &Command, global: &Global, output: Output) -> Result<u8, F
         Command::Unpin(args) => pin::unpin(args, global, output),
         Command::Export(args) => archive::export(args, global, output),
         Command::Import(args) => archive::import(args, global, output),
+        Command::Push(args) => remote::push(args, global, output),
+        Command::Pull(args) => remote::pull(args, global, output),
     }
 }
 

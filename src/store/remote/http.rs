@@ -22,7 +22,7 @@ use ureq::http::{Method, Request, Response, request, response};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// Without a byte for so long, a connection is given up.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(20);
 const CHUNK: usize = 1 << 16;
 
 /// Makes clients.

@@ -40,14 +40,16 @@ pub(super) struct Patience {
     pub pause: Duration,
     /// The longest wait for one answer, or for the next piece of one.
     pub answer: Duration,
+    /// The longest wait until a part of a file is gone; a connection without a sign of life is given up sooner.
+    pub sending: Duration,
     /// How long a remote cache that is down is left alone.
     pub rest: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        let (pause, answer) = (Duration::from_millis(250), Duration::from_secs(60));
-        Patience { attempts: 3, pause, answer, rest: Duration::from_secs(60) }
+        let (pause, answer) = (Duration::from_millis(250), Duration::from_secs(30));
+        Patience { attempts: 3, pause, answer, sending: Duration::from_secs(600), rest: Duration::from_secs(60) }
     }
 }
 
@@ -211,7 +213,7 @@ impl Link {
         let payload = PutPayload::from(Bytes::copy_from_slice(bytes));
         let written = self.retried(true, |store| {
             let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
-            match self.wait(store.put_opts(name, payload.clone(), options))? {
+            match self.wait_sent(store.put_opts(name, payload.clone(), options))? {
                 Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => Ok(false),
                 put => put.map(|_| true).map_err(Failure::from),
             }
@@ -252,7 +254,7 @@ impl Link {
                 Err(error) => return Err(self.abort(upload, here(error))),
             };
             hasher.update(&buffer[..read]);
-            let sent = self.wait(async {
+            let sent = self.wait_sent(async {
                 upload.wait_for_capacity(4).await?;
                 upload.write(&buffer[..read]);
                 Ok::<(), ObjectError>(())
@@ -265,7 +267,7 @@ impl Link {
         if Digest::from_hasher(&hasher) != *digest {
             return Err(self.abort(upload, Failure::Final(damaged_here(path))));
         }
-        self.wait(upload.finish())?.map(drop).map_err(Failure::from)
+        self.wait_sent(upload.finish())?.map(drop).map_err(Failure::from)
     }
 
     /// Gives an upload up, and the parts of it that are there. What stays is for the bucket's own rules to remove.
@@ -343,9 +345,17 @@ impl Link {
 
     /// The outcome of a future that the runtime drives; passing where it takes too long.
     fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        self.wait_for(self.patience.answer, future)
+    }
+
+    /// As [`Link::wait`], for what may be much to send.
+    fn wait_sent<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
+        self.wait_for(self.patience.sending, future)
+    }
+
+    fn wait_for<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Result<T, Failure> {
         let runtime = self.runtime.get_or_init(start_runtime).clone();
         let runtime = runtime.map_err(|why| Failure::Final(RemoteError::Here(why)))?;
-        let limit = self.patience.answer;
         let waited = runtime.block_on(async { tokio::time::timeout(limit, future).await });
         waited.map_err(|_| Failure::Passing(format!("no answer came in {} s", limit.as_secs_f64())))
     }

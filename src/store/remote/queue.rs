@@ -45,7 +45,6 @@ impl Queue {
 
     fn unmark(&self, key: &Digest) {
         let _ = fs::remove_file(self.folder.join(key.to_string()));
-        let _ = fs::remove_dir(&self.folder);
     }
 }
 

@@ -29,12 +29,14 @@ impl Shared {
         let Lookup::Found(record) = self.store.lookup(key).map_err(here)? else { return Ok(Sent::Gone) };
         self.prepare()?;
         let blobs = Vec::from_iter(self.blobs(&record)?);
+        // Where some of a result was found damaged, the rest of it was not looked at.
+        let suspect = self.distrusts(key);
         let (sent, first_error) = (Mutex::new(0), Mutex::new(None));
         parallel(&blobs, BLOBS, |(digest, size)| {
             if lock(&first_error).is_some() {
                 return;
             }
-            match self.send_blob(digest, *size) {
+            match self.send_blob(digest, *size, suspect) {
                 Ok(bytes) => *lock(&sent) += bytes,
                 Err(error) => drop(lock(&first_error).get_or_insert(error)),
             }
@@ -61,13 +63,13 @@ impl Shared {
         Ok(blobs)
     }
 
-    /// Sends a blob, unless one of its size is there that nobody found damaged. Returns the bytes that went.
-    fn send_blob(&self, digest: &Digest, size: u64) -> Result<u64, RemoteError> {
+    /// Sends a blob, unless one of its size is there that nobody suspects to be damaged. Returns the bytes that went.
+    fn send_blob(&self, digest: &Digest, size: u64, suspect: bool) -> Result<u64, RemoteError> {
         if self.is_abandoned() {
             return Err(RemoteError::Here("it was interrupted".to_string()));
         }
         let name = self.names.blob(digest);
-        if !self.distrusts(digest) && self.link.size(&name)? == Some(size) {
+        if !suspect && !self.distrusts(digest) && self.link.size(&name)? == Some(size) {
             return Ok(0);
         }
         self.link.write_file(&name, &self.store.layout().blob(digest), size, digest)?;

@@ -1,7 +1,7 @@
 //! The plan with a remote cache: what would run is asked for there, all of it at once.
 
-use super::graph::Node;
-use super::resolve::{Resolver, Step, hit, known_inputs, shallow_hit, usable};
+use super::graph::{Graph, Node};
+use super::resolve::{Plan, Resolver, Step, hit, known_inputs, shallow_hit, usable};
 use crate::base::digest::Digest;
 use crate::store::remote::{Answer, Question, Remote};
 use crate::store::{Lookup, MissReason, Record};
@@ -60,6 +60,18 @@ impl<'a> Resolver<'a> {
             }
         }
         trouble.map_or(Elsewhere::Absent, Elsewhere::Failed)
+    }
+}
+
+impl Plan {
+    /// The results in a remote cache that must come here: those of targets, and what goes into a stage that runs.
+    pub fn to_fetch(&self, graph: &Graph) -> Vec<&Record> {
+        let mut needed: BTreeSet<usize> = self.targets.iter().copied().collect();
+        for step in self.steps.iter().filter(|step| step.status.runs()) {
+            needed.extend(graph.node(step.node).inputs.iter().map(|(_, input)| *input));
+        }
+        let far = self.steps.iter().filter(|step| step.far && needed.contains(&step.node));
+        far.filter_map(|step| step.record.as_ref()).collect()
     }
 }
 

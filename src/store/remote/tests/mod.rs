@@ -75,7 +75,7 @@ impl Machine {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
-        self.store.publish(draft, &BTreeMap::from([("model".to_string(), attempt.out)])).unwrap()
+        self.store.publish(draft, &BTreeMap::from([("model".to_string(), attempt.out)])).unwrap().record
     }
 
     /// As a run does at its end; returns what was told.

@@ -67,7 +67,8 @@ impl SavedPlan {
     ) -> Result<Self, Failure> {
         let folder = std::env::current_dir().map_err(|error| Failure::Machine(error.to_string()))?;
         let node = |step: &Step| project.graph.node(step.node);
-        let inputs = plan.steps.iter().flat_map(|step| node(step).contents.clone()).collect();
+        let inputs = plan.steps.iter().flat_map(|step| node(step).contents.iter());
+        let inputs = inputs.map(|(path, digest)| (path.clone(), *digest)).collect();
         Ok(SavedPlan {
             version: VERSION,
             srlm: env!("CARGO_PKG_VERSION").to_string(),
@@ -134,7 +135,7 @@ impl SavedPlan {
     }
 
     fn changed_inputs(&self, project: &Project, plan: &Plan) -> Vec<String> {
-        let contents = plan.steps.iter().flat_map(|step| &project.graph.node(step.node).contents);
+        let contents = plan.steps.iter().flat_map(|step| project.graph.node(step.node).contents.iter());
         let now: BTreeMap<&String, &Digest> = contents.collect();
         let change = |(path, was): (&String, &Digest)| {
             let is = now.get(path).filter(|is| **is != was)?;

@@ -407,7 +407,7 @@ impl<'a> Engine<'a> {
             args: node.args(),
             inputs,
             paths,
-            contents: node.contents.clone(),
+            contents: (*node.contents).clone(),
             out: attempt.out.clone(),
             work: attempt.work(),
             states,

@@ -38,7 +38,7 @@ pub struct Node {
     /// The arguments, paths as written.
     args: Vec<(Name, Value)>,
     /// The paths in them, each with the digest of the content that the key stands for.
-    pub contents: BTreeMap<String, Digest>,
+    pub contents: Arc<BTreeMap<String, Digest>>,
     /// Made where someone asks: as JSON, the stages of a large program would take up hundreds of megabytes.
     document: OnceLock<Json>,
     /// Role to the index of the node that makes it.
@@ -126,6 +126,7 @@ impl Graph {
     /// A diagnostic for each declared file that cannot be read, at the call that names it.
     pub fn build(program: &Program, files: &dyn Files) -> Result<Graph, Vec<Diagnostic>> {
         let mut builder = Builder::new(files);
+        builder.graph.dag.reserve_exact_nodes(program.calls.len());
         program.calls.iter().for_each(|call| builder.add(call));
         builder.add_targets(program);
         builder.mark_unbuilt(program);
@@ -240,13 +241,15 @@ struct Builder<'a> {
     /// The node of each call; none where it or something upstream is in error.
     nodes: Vec<Option<usize>>,
     contents: HashMap<String, Result<Digest, String>>,
+    /// What calls with these paths read: many read the same.
+    read: HashMap<Vec<String>, Arc<BTreeMap<String, Digest>>>,
     errors: Vec<Diagnostic>,
 }
 
 impl<'a> Builder<'a> {
     fn new(files: &'a dyn Files) -> Self {
-        let (graph, nodes, contents, errors) = Default::default();
-        Builder { files, graph, nodes, contents, errors }
+        let (graph, nodes, contents, read, errors) = Default::default();
+        Builder { files, graph, nodes, contents, read, errors }
     }
 
     fn add(&mut self, call: &StageCall) {
@@ -257,9 +260,12 @@ impl<'a> Builder<'a> {
     }
 
     /// The digests of the files that a call names; an error for each that cannot be read.
-    fn contents_of(&mut self, call: &StageCall) -> Option<BTreeMap<String, Digest>> {
-        let mut found = BTreeMap::new();
+    fn contents_of(&mut self, call: &StageCall) -> Option<Arc<BTreeMap<String, Digest>>> {
         let paths = key::paths(&call.args);
+        if let Some(read) = self.read.get(&paths) {
+            return Some(read.clone());
+        }
+        let mut found = BTreeMap::new();
         for path in &paths {
             let content = self.contents.entry(path.clone()).or_insert_with(|| self.files.digest(path));
             match content {
@@ -267,7 +273,8 @@ impl<'a> Builder<'a> {
                 Err(message) => self.errors.push(unreadable(call, path, message)),
             }
         }
-        (found.len() == paths.len()).then_some(found)
+        let is_whole = found.len() == paths.len();
+        is_whole.then(|| self.read.entry(paths).or_insert_with(|| Arc::new(found)).clone())
     }
 
     fn inputs_of(&mut self, call: &StageCall) -> Option<Vec<(String, usize)>> {
@@ -285,7 +292,12 @@ impl<'a> Builder<'a> {
     }
 
     /// The node of a call, made unless there is one with its key.
-    fn intern(&mut self, call: &StageCall, contents: &BTreeMap<String, Digest>, inputs: Vec<(String, usize)>) -> usize {
+    fn intern(
+        &mut self,
+        call: &StageCall,
+        contents: &Arc<BTreeMap<String, Digest>>,
+        inputs: Vec<(String, usize)>,
+    ) -> usize {
         let upstream: Vec<Digest> = inputs.iter().map(|(_, index)| self.graph.node(*index).key).collect();
         let keys = inputs.iter().map(|(role, _)| role.as_str()).zip(upstream.iter().copied()).collect();
         let key = key::deep_key(&key::document(&call.kind, call.version, &call.args, &keys, contents));
@@ -350,7 +362,7 @@ fn node(
     key: Digest,
     inputs: Vec<(String, usize)>,
     upstream: Vec<Digest>,
-    contents: BTreeMap<String, Digest>,
+    contents: Arc<BTreeMap<String, Digest>>,
 ) -> Node {
     Node {
         key,

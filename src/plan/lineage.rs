@@ -93,7 +93,7 @@ fn ancestor(store: &Store, graph: Option<&Graph>, key: Digest) -> Ancestor {
     let none = Json::Null;
     let document = document.unwrap_or(&none);
     let name = node.map(|node| node.name.clone()).or(record.as_ref().map(|record| record.name.clone()));
-    let paths = node.into_iter().flat_map(|node| &node.contents);
+    let paths = node.into_iter().flat_map(|node| node.contents.iter());
     Ancestor {
         key,
         kind: document["kind"].as_str().map(String::from),

@@ -225,8 +225,8 @@ impl<'a> Resolver<'a> {
 
     /// What is to be done about everything that some nodes need, by what is known now.
     fn steps(&self, wanted: &[usize]) -> Result<Vec<Step>, StoreError> {
-        let (mut known, mut steps) = (BTreeMap::new(), Vec::new());
         let order = self.graph.in_order(wanted);
+        let (mut known, mut steps) = (BTreeMap::new(), Vec::with_capacity(order.len()));
         for share in order.chunks(SIDE_BY_SIDE) {
             // One after the other they would wait for the disk and for each other's digests.
             let found: Vec<_> = share.par_iter().map(|&index| self.store.result(&self.graph.node(index).key)).collect();

@@ -12,6 +12,7 @@ use crate::base::state::Manifest;
 use crate::lang::program::{Pipeline, Program, StageCall, Unbuilt};
 use crate::lang::signature::Training;
 use crate::lang::value::{NodeId, Value};
+use crate::plan::resolve::known_inputs;
 use crate::plan::{Files, Graph, Plan, Status, Trajectories, resolve};
 use crate::stage::{Metrics, StageContext, StageError};
 use crate::store::Store;
@@ -145,21 +146,20 @@ impl Bench {
 
     /// Takes away, cuts short or adds whatever a crash, a hand or a gc may.
     fn disturb(&self, graph: &Graph, stream: &mut Stream) {
-        let store = self.store();
-        for step in self.plan(graph).steps {
+        let (store, plan) = (self.store(), self.plan(graph));
+        let known = plan.steps.iter().filter_map(|step| Some((step.node, step.output(graph)?))).collect();
+        for step in plan.steps {
             let node = graph.node(step.node);
             let path = store.layout().record(&node.key);
-            let trajectories = step.inputs.as_ref().and_then(|inputs| node.trajectories(inputs));
+            let trajectories = known_inputs(node, &known).and_then(|inputs| node.trajectories(&inputs));
             match (stream.below(9), step.record) {
                 (0, Some(_)) => fs::remove_file(path).unwrap(),
                 (1, Some(_)) => cut(&path),
                 (2, Some(record)) => {
-                    let artifact = store.artifact(&record.outputs[&node.output_role()]).unwrap();
-                    fs::remove_file(&artifact.files()["made_of"]).unwrap();
+                    let artifact = store.artifact(&record.outputs[&node.output_role()]);
+                    artifact.iter().for_each(|artifact| take_away(&artifact.files()["made_of"]));
                 }
-                (3, Some(record)) => {
-                    fs::remove_file(store.layout().blob(&record.outputs[&node.output_role()])).unwrap();
-                }
+                (3, Some(record)) => take_away(&store.layout().blob(&record.outputs[&node.output_role()])),
                 (4 | 5, Some(_)) => {
                     fs::remove_file(path).unwrap();
                     trajectories.iter().for_each(|found| save_state(&store, node.key, found, 1 + stream.below(89)));
@@ -176,6 +176,11 @@ fn save_state(store: &Store, key: Digest, trajectories: &Trajectories, step: u64
     let (trajectory, budget) = (trajectories.own, trajectories.budget.clone());
     let manifest = Manifest { trajectory, step, key, budget, total: 90, end: false, seconds: 1.0, metrics, files };
     fs::create_dir_all(place.state(step)).and_then(|()| manifest.write(&place.state(step))).unwrap();
+}
+
+/// Equal results share their files, so it may have been taken away with another's.
+fn take_away(path: &Path) {
+    assert!(fs::remove_file(path).is_ok() || !path.exists());
 }
 
 fn cut(path: &Path) {

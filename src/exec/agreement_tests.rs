@@ -206,7 +206,8 @@ fn held(
         let shares = matches!(outcome, Some(Outcome::Cached(record)) if record.run == id && record.alias_of.is_some());
         let agrees = match step.status {
             Status::Hit | Status::ShallowHit => is_cached && !begun.contains_key(&key),
-            Status::Run => (was_made && begun[&key].is_none()) || shares,
+            // Training states are known by what goes in: where that is not made yet, one may turn up when the stage starts.
+            Status::Run => (was_made && (begun[&key].is_none() || step.inputs.is_none())) || shares,
             Status::Resume { step } => (was_made && begun[&key] == Some(step)) || shares,
             Status::ResumeAfter { .. } => was_made,
             Status::MayBeCutOff => was_made || is_cached,

@@ -5,6 +5,8 @@ mod estimate;
 pub mod facts;
 pub mod graph;
 mod history;
+#[cfg(test)]
+mod history_tests;
 pub mod key;
 pub mod lineage;
 mod remote;

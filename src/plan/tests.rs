@@ -62,7 +62,7 @@ pub(super) fn steps(amount: f64) -> Value {
 }
 
 /// tiny, data → warm → reason
-fn program(learning_rate: f64, budget: f64) -> Program {
+pub(super) fn program(learning_rate: f64, budget: f64) -> Program {
     let data = Value::Input("data".into());
     let calls = vec![
         call("tiny", "base", &[("seed", Value::Int(0))], &[]),
@@ -132,7 +132,7 @@ impl Fixture {
     }
 }
 
-fn draft(node: &Node, step: &Step) -> RecordDraft {
+pub(super) fn draft(node: &Node, step: &Step) -> RecordDraft {
     let inputs = step.inputs.clone().expect("inputs are made first");
     RecordDraft {
         key: node.key,

@@ -13,6 +13,7 @@ mod failpoints;
 mod floors;
 mod fmt;
 mod golden_keys;
+mod golden_outputs;
 mod graph;
 mod hard_files;
 mod inputs;

@@ -1,9 +1,12 @@
 //! The care of the store on the real binary: gc, verify and repair, pins, archives.
 
+use crate::failpoints::{RUN, tiny};
 use crate::program::Project;
 use serde_json::Value;
+use srlm::base::failpoint::GC_NAMES;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 fn finished() -> Project {
@@ -156,6 +159,23 @@ fn gc_killed_at_any_moment_breaks_nothing() {
     }
     project.srlm(&["run", "quick.srlm"]).ok();
     assert_eq!(project.results(), wanted);
+}
+
+#[test]
+fn gc_killed_at_any_failpoint_breaks_nothing() {
+    let project = tiny();
+    project.srlm(RUN).ok();
+    let wanted = project.results();
+    for name in GC_NAMES {
+        let mut gc = project.command(&["store", "gc", "--keep-runs", "0"]);
+        let died = gc.env("SRLM_FAILPOINT", name).output().unwrap();
+        assert_eq!(died.status.signal(), Some(9), "no gc reaches the failpoint `{name}`");
+        project.srlm(&["store", "verify"]).ok();
+        project.srlm(RUN).ok();
+        assert_eq!(project.results(), wanted, "after dying at {name}");
+    }
+    project.srlm(&["store", "gc", "--keep-runs", "0"]).ok();
+    assert!(files_below(&project.path().join(".srlm/objects")).is_empty(), "the next gc takes what is left over");
 }
 
 #[test]

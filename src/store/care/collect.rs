@@ -20,6 +20,8 @@ const KEEP_LOGS: usize = 100;
 const KEEP_TOMBSTONES: usize = 10_000;
 /// How long gc leaves alone what may belong to somebody that it cannot see.
 pub(super) const GRACE: Duration = Duration::from_secs(3600);
+/// The times of a record and of the blobs named just before it come from clocks that may differ by so much.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// What to collect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,7 +257,7 @@ fn unneeded_blobs(
         }
     }
     let goes = |(digest, found): &(&Digest, &Found)| {
-        let has_record = last_needed.get(digest).is_some_and(|record| found.modified <= *record);
+        let has_record = last_needed.get(digest).is_some_and(|record| found.modified <= *record + SLACK);
         !needed.contains(*digest) && (has_record || is_past_grace(found))
     };
     let mut blobs: Vec<(Digest, Found)> =

@@ -9,6 +9,7 @@
 use super::collect::Cleaning;
 use super::inventory::{Found, Inventory};
 use crate::base::digest::Digest;
+use crate::base::failpoint::failpoint;
 use crate::base::fs::{sync_parent, write_atomic};
 use crate::store::lease::take_away_stale;
 use crate::store::lookup::{lead as lead_text, read_lead};
@@ -25,10 +26,16 @@ pub(super) fn sweep(store: &Store, inventory: &Inventory, cleaning: &Cleaning) -
         store.bury(&Tombstone::new(gone.it.key, Remover::Gc, why.clone(), record))?;
     }
     flush_folder_of(store.layout().tombstones().join("any").as_path())?;
+    failpoint("gc.tombstones.written");
     sweep_work(store, cleaning)?;
     let leaving = cleaning.results.iter().map(|(gone, _)| gone.it.key).collect();
     sweep_records(store, inventory, &leaving)?;
-    cleaning.blobs.iter().try_for_each(|(_, blob)| remove(blob))
+    failpoint("gc.records.removed");
+    cleaning.blobs.iter().try_for_each(|(_, blob)| {
+        remove(blob)?;
+        failpoint("gc.blob.removed");
+        Ok(())
+    })
 }
 
 fn sweep_work(store: &Store, cleaning: &Cleaning) -> Result<(), StoreError> {
@@ -61,6 +68,7 @@ fn sweep_work(store: &Store, cleaning: &Cleaning) -> Result<(), StoreError> {
 fn sweep_records(store: &Store, inventory: &Inventory, leaving: &BTreeSet<Digest>) -> Result<(), StoreError> {
     for holding in leaving.iter().filter_map(|key| inventory.results.get(key)) {
         remove(&holding.file)?;
+        failpoint("gc.record.removed");
         holding.alternates.as_ref().map_or(Ok(()), remove)?;
     }
     flush_folder_of(store.layout().records().join("any").as_path())?;

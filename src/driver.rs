@@ -14,6 +14,7 @@ mod lineage;
 mod lock;
 mod node;
 mod pin;
+mod profile;
 mod remote;
 mod root;
 mod runs;
@@ -27,6 +28,7 @@ pub use fix::{Fixed, fix};
 pub use lineage::{Direction, lineage_of_key, lineage_of_stage};
 pub use lock::{Change, LockReport, Locked, lock};
 pub use node::{Shown, Why, show, why};
+pub use profile::{duration, size};
 pub use remote::{Moved, connect, pull, push, push_all, remote_warnings};
 pub use root::root;
 pub use runs::{diff_runs, runs};
@@ -41,18 +43,20 @@ use crate::base::event::Sink;
 use crate::base::source::{Loader, SourceMap};
 use crate::diag::Diagnostic;
 use crate::exec::Summary;
+use crate::exec::gpus::GpuLocks;
 use crate::exec::local::{LocalExecutor, WorkerCommand};
-use crate::exec::run::{Settings as RunSettings, World, run as execute};
+use crate::exec::run::{World, run as execute};
 use crate::lang::program::{Program, Unbuilt};
 use crate::lang::{Outside, ParamsFile};
 use crate::plan::{Graph, Plan, PlanError, Resolver, Status};
 use crate::report::fanout::Fanout;
 use crate::report::jsonl::JsonLines;
 use crate::stage;
+use crate::stage::profile::Gpus;
 use crate::store::{Remote, Store, StoreError, rfc3339};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Why a command has no result.
 #[derive(Debug)]
@@ -108,15 +112,27 @@ pub struct Project {
     pub remote: Option<Remote>,
 }
 
-/// How to run: nothing here changes a result.
-#[derive(Clone, Copy, Debug)]
+/// How to run, as the command line says it: nothing here changes a result. What is not said is up to the profile.
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
+    /// The name of a profile of the file.
+    pub profile: Option<String>,
     /// Stages at the same time.
-    pub jobs: usize,
+    pub jobs: Option<usize>,
     /// After a failure, go on with what does not need the failed stage.
-    pub keep_going: bool,
+    pub keep_going: Option<bool>,
     /// Seconds between two saved states.
-    pub checkpoint_seconds: f64,
+    pub checkpoint_seconds: Option<f64>,
+    /// Memory that all stages together may need, in bytes.
+    pub memory: Option<u64>,
+    /// GPUs that the run may give out.
+    pub gpus: Option<Gpus>,
+    /// Threads of each stage.
+    pub threads: Option<usize>,
+    /// Further tries at a stage that the machine ended.
+    pub retries: Option<usize>,
+    /// The longest that a stage may take.
+    pub time: Option<Duration>,
 }
 
 /// What the command line sets in a file.
@@ -235,11 +251,12 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 pub fn run(
     project: &Project,
     plan: &Plan,
-    options: RunOptions,
+    options: &RunOptions,
     listener: Box<dyn Sink>,
     stops: &AtomicUsize,
 ) -> Result<Summary, Failure> {
     let run = run_id();
+    let (settings, gpus) = profile::settings(project, options, run.clone())?;
     let mut sinks = vec![listener];
     if plan.summary.cached < plan.summary.stages || plan.steps.iter().any(|step| step.far) {
         sinks.push(Box::new(JsonLines::new(project.store.run_log(&run)?)));
@@ -248,7 +265,6 @@ pub fn run(
     let fetched = remote::fetch_needed(project, plan, &sink, stops)?;
     let plan = fetched.as_ref().unwrap_or(plan);
     refuse_unbuilt(project, plan)?;
-    let threads = (cores() / options.jobs).max(1);
     let world = World {
         graph: &project.graph,
         plan,
@@ -259,10 +275,10 @@ pub fn run(
         files: &project.files,
         sink: &sink,
         stops,
+        gpus,
+        gpu_locks: GpuLocks::of_this_machine(),
     };
-    let RunOptions { jobs, keep_going, checkpoint_seconds } = options;
-    let settings = RunSettings { run, jobs, threads, keep_going, checkpoint_seconds };
-    let mut executor = LocalExecutor::new(worker_command(threads)?);
+    let mut executor = LocalExecutor::new(worker_command(settings.threads)?);
     let summary = execute(&world, &mut executor, &settings);
     project.files.remember(&project.store);
     remote::finish(project, &sink, stops);

@@ -94,6 +94,9 @@ pub enum Event {
         resumed_from: Option<u64>,
         /// Why it runs at all.
         reason: String,
+        /// The GPUs it was given.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gpus: Vec<String>,
     },
     /// A worker said something.
     StageSaid {
@@ -131,11 +134,26 @@ pub enum Event {
         #[serde(default)]
         source_line: Option<String>,
     },
-    /// A stage that cannot run because one it needs failed.
+    /// The machine ended the stage's worker; it is started again, from its newest saved state where there is one.
+    StageRetried {
+        /// Which.
+        stage: StageRef,
+        /// `out_of_memory`, `preempted` or `io`.
+        cause: String,
+        /// What happened.
+        message: String,
+        /// Which further try is next, from 1.
+        retry: usize,
+        /// How many there may be.
+        retries: usize,
+        /// Seconds until then.
+        pause: f64,
+    },
+    /// A stage that cannot run because one it needs has no result: it failed, or was stopped by its time limit.
     StageBlocked {
         /// Which.
         stage: StageRef,
-        /// The failed one.
+        /// The one without result.
         by: StageRef,
     },
     /// The stage was asked to stop and has saved a state.
@@ -144,6 +162,9 @@ pub enum Event {
         stage: StageRef,
         /// The step of its newest saved state.
         saved_at: Option<u64>,
+        /// What stopped it, where that was not the user: its time limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// Something about the remote cache: the run goes on without its help.
     RemoteWarning {

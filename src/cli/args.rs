@@ -195,15 +195,9 @@ pub struct Run {
     /// Only what this pipeline or sweep needs; may be given more than once
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
-    /// Stages that run at the same time; each gets its share of the cores
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: u16,
-    /// After a failure, go on with what does not need the failed stage
-    #[arg(long)]
-    pub keep_going: bool,
-    /// Seconds between two saved training states
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
-    pub checkpoint_every: f64,
+    /// How to run.
+    #[command(flatten)]
+    pub how: super::how::How,
     /// Where to share results.
     #[command(flatten)]
     pub remote: RemoteArg,
@@ -336,10 +330,6 @@ fn graph_format(text: &str) -> Result<Format, String> {
         "json" => Ok(Format::Json),
         _ => Err("dot, mermaid, svg or json is expected".into()),
     }
-}
-
-fn positive_seconds(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|seconds: &f64| *seconds > 0.0).ok_or_else(|| "a number above 0 is expected".into())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod fmt;
 mod graph;
+mod how;
 mod init_model;
 mod lineage;
 mod lock;

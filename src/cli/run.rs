@@ -19,13 +19,8 @@ pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
     let _root = driver::root(&project, &program.file, &targets);
     let plan = driver::plan(&project, &targets)?;
     saved.map_or(Ok(()), |saved| saved.hold(&project, &plan))?;
-    let options = RunOptions {
-        jobs: usize::from(args.jobs),
-        keep_going: args.keep_going,
-        checkpoint_seconds: args.checkpoint_every,
-    };
     let stops = signals::count().map_err(|error| Failure::Machine(format!("no signal can be caught: {error}")))?;
-    let summary = driver::run(&project, &plan, options, output.reporter(), &stops)?;
+    let summary = driver::run(&project, &plan, &options(args), output.reporter(), &stops)?;
     if !output.json {
         print_tables(&project, &plan, output)?;
     }
@@ -47,6 +42,20 @@ fn asked(
         .map_err(|error| Failure::Input(format!("{}, where the plan was made: {error}", saved.folder.display())))?;
     let params = Params { params: saved.params.clone(), params_file: saved.params_file.clone() };
     Ok((params.of(&saved.file), saved.targets.clone(), Some(saved.store.clone())))
+}
+
+fn options(args: &Run) -> RunOptions {
+    RunOptions {
+        profile: args.how.profile.clone(),
+        jobs: args.how.jobs.map(usize::from),
+        keep_going: args.how.keep_going,
+        checkpoint_seconds: args.how.checkpoint_every,
+        memory: args.how.memory,
+        gpus: args.how.gpus.clone(),
+        threads: args.how.threads.map(usize::from),
+        retries: args.how.retries.map(usize::from),
+        time: args.how.time,
+    }
 }
 
 fn print_tables(project: &Project, plan: &Plan, output: Output) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! What a plan says is what a run does: random graphs over stores in random states.
 
+use super::gpus::GpuLocks;
 use super::mock::MockExecutor;
 use super::run::{Settings, World, run};
 use super::{Outcome, Summary, job::Job};
@@ -134,8 +135,10 @@ impl Bench {
             files: &NoFiles,
             sink: &heard,
             stops: &stops,
+            gpus: Vec::new(),
+            gpu_locks: GpuLocks::in_folder(&self.folder.path().join("gpus")),
         };
-        let settings = Settings { run: id.into(), jobs, threads: 1, keep_going: false, checkpoint_seconds: 60.0 };
+        let settings = Settings { jobs, ..Settings::new(id) };
         let summary = run(&world, &mut MockExecutor::new(make), &settings).unwrap();
         let begun = |event: Event| match event {
             Event::StageStarted { stage, resumed_from, .. } => Some((stage.key, resumed_from)),

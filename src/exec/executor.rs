@@ -48,6 +48,6 @@ pub trait Executor {
     /// Waits at most `timeout` for something to happen and returns all that did, in order.
     fn poll(&mut self, timeout: Duration) -> Vec<(Ticket, Update)>;
 
-    /// Asks every job to stop; each still gets its [`Update::Ended`].
-    fn cancel(&mut self, how: Stop);
+    /// Asks a job to stop; it still gets its [`Update::Ended`].
+    fn cancel(&mut self, ticket: Ticket, how: Stop);
 }

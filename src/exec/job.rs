@@ -37,6 +37,12 @@ pub struct Job {
     pub log: PathBuf,
     /// Seconds between two saved states.
     pub checkpoint_seconds: f64,
+    /// Threads the worker may use; none leaves it to `RAYON_NUM_THREADS`, where that is set.
+    #[serde(default)]
+    pub threads: Option<usize>,
+    /// The GPUs that it may see; none leaves them as they are.
+    #[serde(default)]
+    pub gpus: Option<Vec<String>>,
 }
 
 impl Job {
@@ -113,6 +119,8 @@ pub(crate) mod tests {
             }),
             log: folder.join("log"),
             checkpoint_seconds: 60.0,
+            threads: Some(2),
+            gpus: None,
         }
     }
 

@@ -21,7 +21,7 @@ pub struct WorkerCommand {
     pub program: PathBuf,
     /// Its arguments: `worker`.
     pub args: Vec<String>,
-    /// Threads a worker may use; left alone where the user has set `RAYON_NUM_THREADS`.
+    /// Threads of a worker whose job does not say; left alone where the user has set `RAYON_NUM_THREADS`.
     pub threads: usize,
 }
 
@@ -67,8 +67,11 @@ impl LocalExecutor {
         let mut command = Command::new(&self.command.program);
         command.args(&self.command.args).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log(&job.log)?);
-        if std::env::var_os("RAYON_NUM_THREADS").is_none() {
-            command.env("RAYON_NUM_THREADS", self.command.threads.to_string());
+        if job.threads.is_some() || std::env::var_os("RAYON_NUM_THREADS").is_none() {
+            command.env("RAYON_NUM_THREADS", job.threads.unwrap_or(self.command.threads).to_string());
+        }
+        if let Some(gpus) = &job.gpus {
+            command.env("CUDA_VISIBLE_DEVICES", gpus.join(","));
         }
         // Freed blocks are kept: a training step asks for the same ones again, and faulting them in anew is dear.
         command.env("MIMALLOC_PURGE_DELAY", "-1");
@@ -119,28 +122,29 @@ impl Executor for LocalExecutor {
         heard.into_iter().filter_map(|(ticket, heard)| Some((ticket, self.take_in(ticket, heard)?))).collect()
     }
 
-    fn cancel(&mut self, how: Stop) {
-        for worker in self.workers.values_mut() {
-            // Whoever is not there any more needs no telling.
-            match how {
-                Stop::Save => drop(worker.stdin.as_mut().map(|stdin| writeln!(stdin, "{STOP_LINE}"))),
-                Stop::Kill => {
-                    worker.killed = true;
-                    drop(worker.child.kill());
-                }
-            }
+    fn cancel(&mut self, ticket: Ticket, how: Stop) {
+        let Some(worker) = self.workers.get_mut(&ticket) else { return };
+        // Whoever is not there any more needs no telling.
+        match how {
+            Stop::Save => drop(worker.stdin.as_mut().map(|stdin| writeln!(stdin, "{STOP_LINE}"))),
+            Stop::Kill => worker.kill(),
         }
     }
 }
 
 impl Drop for LocalExecutor {
     fn drop(&mut self) {
-        self.cancel(Stop::Kill);
+        self.workers.values_mut().for_each(Worker::kill);
         self.workers.values_mut().for_each(|worker| drop(worker.child.wait()));
     }
 }
 
 impl Worker {
+    fn kill(&mut self) {
+        self.killed = true;
+        drop(self.child.kill());
+    }
+
     fn end(&mut self, ended: Result<Metrics, StageError>, peak_memory: Option<u64>) {
         (self.ended, self.said_peak) = (Some(ended), peak_memory);
     }
@@ -155,7 +159,7 @@ impl Worker {
         let result = match self.ended {
             Some(ended) => ended,
             None if self.killed => Err(StageError::Interrupted { saved_at: None }),
-            None => Err(StageError::machine(death(status, &self.log))),
+            None => Err(death(status, &self.log)),
         };
         Ended { result, peak_memory }
     }
@@ -182,17 +186,30 @@ fn peak(waited: u64, floor: u64, said: Option<u64>) -> Option<u64> {
     if waited > floor { Some(waited) } else { said.or(Some(waited).filter(|&waited| waited > 0)) }
 }
 
-fn death(status: ExitStatus, log: &Path) -> String {
-    let cause = match status.signal() {
-        Some(9) => "the worker was killed (signal 9). That is most often the system running out of memory: a smaller \
-                    batch, max_length or max_completion_length needs less, and so do fewer --jobs"
-            .to_string(),
-        Some(signal) => format!("the worker died of signal {signal}{}", signal_name(signal)),
-        None => format!("the worker ended without a result ({status})"),
-    };
-    match tail(log) {
-        Some(tail) => format!("{cause}. Its last words, from {}:\n{tail}", log.display()),
+/// What a worker's death means, with its last words.
+fn death(status: ExitStatus, log: &Path) -> StageError {
+    let words = tail(log);
+    let told = |cause: String| match &words {
+        Some(words) => format!("{cause}. Its last words, from {}:\n{words}", log.display()),
         None => cause,
+    };
+    let less = "a smaller batch, max_length or max_completion_length needs less, and so do fewer --jobs";
+    match status.signal() {
+        Some(9) => StageError::OutOfMemory {
+            message: told(format!(
+                "the worker was killed (signal 9). That is most often the system running out of memory: {less}"
+            )),
+        },
+        // What Rust says before it aborts.
+        Some(6) if words.as_ref().is_some_and(|words| words.contains("memory allocation of")) => {
+            StageError::OutOfMemory { message: told(format!("the system refused the worker more memory: {less}")) }
+        }
+        Some(signal @ (1 | 15 | 24)) => {
+            let message = format!("the worker was asked to end from outside (signal {signal}){}", signal_name(signal));
+            StageError::Preempted { message: told(message) }
+        }
+        Some(signal) => StageError::machine(told(format!("the worker died of signal {signal}{}", signal_name(signal)))),
+        None => StageError::machine(told(format!("the worker ended without a result ({status})"))),
     }
 }
 
@@ -201,7 +218,7 @@ fn signal_name(signal: i32) -> &'static str {
         4 => ", an illegal instruction: a bug in srlm, please report it with the processor's model",
         6 => ", an abort: a bug in srlm, please report it",
         7 | 11 => ", a memory fault: a bug in srlm, or an input file that was cut while it was read",
-        15 => ", a request to end",
+        24 => ", its limit of processor time",
         _ => "",
     }
 }
@@ -280,6 +297,10 @@ mod tests {
     fn a_death_is_told_with_its_cause_and_the_last_words() {
         let killed = failure(&run("read job; echo last words >&2; kill -9 $$"));
         assert!(killed.contains("out of memory") && killed.ends_with("last words"), "{killed}");
+        let refused = run("read job; echo memory allocation of 8 bytes failed >&2; kill -6 $$");
+        assert!(matches!(&ended(&refused).result, Err(StageError::OutOfMemory { .. })), "{refused:?}");
+        let asked = run("read job; kill -15 $$");
+        assert!(matches!(&ended(&asked).result, Err(StageError::Preempted { .. })), "{asked:?}");
         let silent = failure(&run("exit 3"));
         assert!(silent.contains("exit status: 3"), "{silent}");
     }
@@ -292,7 +313,7 @@ mod tests {
                echo '{"message":"failed","error":{"cause":"interrupted","saved_at":7}}'"#,
         );
         executor.submit(job("warm", folder.path())).unwrap();
-        executor.cancel(Stop::Save);
+        executor.cancel(Ticket(0), Stop::Save);
         assert_eq!(ended(&end(&mut executor)).result, Err(StageError::Interrupted { saved_at: Some(7) }));
     }
 
@@ -301,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut executor = shell("exec sleep 1000");
         executor.submit(job("warm", folder.path())).unwrap();
-        executor.cancel(Stop::Kill);
+        executor.cancel(Ticket(0), Stop::Kill);
         assert_eq!(ended(&end(&mut executor)).result, Err(StageError::Interrupted { saved_at: None }));
     }
 }

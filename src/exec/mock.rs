@@ -5,9 +5,9 @@ use super::job::Job;
 use super::worker::catching;
 use crate::base::event::StageEvent;
 use crate::stage::{Metrics, StageContext, StageError};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Runs each job by calling a closure, one a [`Executor::poll`].
@@ -15,6 +15,7 @@ pub struct MockExecutor<F> {
     stage: F,
     queue: VecDeque<(Ticket, Job)>,
     stop: AtomicBool,
+    stopped: BTreeSet<Ticket>,
     next: u64,
     /// Names of the stages run so far, in order.
     pub ran: Vec<String>,
@@ -25,7 +26,15 @@ pub struct MockExecutor<F> {
 impl<F: Fn(&Job, &StageContext) -> Result<Metrics, StageError>> MockExecutor<F> {
     /// An executor that runs `stage`.
     pub fn new(stage: F) -> Self {
-        MockExecutor { stage, queue: VecDeque::new(), stop: AtomicBool::new(false), next: 0, ran: vec![], peak: 0 }
+        MockExecutor {
+            stage,
+            queue: VecDeque::new(),
+            stop: AtomicBool::new(false),
+            stopped: BTreeSet::new(),
+            next: 0,
+            ran: vec![],
+            peak: 0,
+        }
     }
 
     fn run(&mut self, job: &Job) -> (Vec<StageEvent>, Result<Metrics, StageError>) {
@@ -55,7 +64,7 @@ impl<F: Fn(&Job, &StageContext) -> Result<Metrics, StageError>> Executor for Moc
             std::thread::sleep(timeout.min(Duration::from_millis(5)));
             return Vec::new();
         };
-        let (said, result) = match self.stop.load(Ordering::Relaxed) {
+        let (said, result) = match self.stopped.contains(&ticket) {
             true => (Vec::new(), Err(StageError::Interrupted { saved_at: None })),
             false => self.run(&job),
         };
@@ -63,7 +72,7 @@ impl<F: Fn(&Job, &StageContext) -> Result<Metrics, StageError>> Executor for Moc
         said.chain([(ticket, Update::Ended(Ended { result, peak_memory: None }))]).collect()
     }
 
-    fn cancel(&mut self, _how: Stop) {
-        self.stop.store(true, Ordering::Relaxed);
+    fn cancel(&mut self, ticket: Ticket, _how: Stop) {
+        self.stopped.insert(ticket);
     }
 }

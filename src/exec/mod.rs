@@ -4,12 +4,16 @@
 mod agreement_tests;
 pub mod executor;
 mod fetching;
+pub mod gpus;
 pub mod job;
 pub mod local;
 pub mod mock;
 mod outputs;
 mod queue;
+pub mod resources;
+mod retry;
 pub mod run;
+pub mod settings;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,28 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stages that wait for others. `N` names a stage.
+///
+/// Every call costs what it changes, not what there is: a run of ten thousand stages makes twenty thousand of them.
 #[derive(Debug)]
 pub struct Queue<N> {
     /// In the order in which they should run: everything behind the first target, then the second, …
-    order: Vec<N>,
-    needs: BTreeMap<N, BTreeSet<N>>,
-    /// What a stage waits for though it does not need its result.
-    put_off: BTreeMap<N, BTreeSet<N>>,
+    stages: Vec<Waiting<N>>,
+    at: BTreeMap<N, usize>,
     ready: BTreeSet<usize>,
+}
+
+/// A stage by its place in the order.
+#[derive(Debug)]
+struct Waiting<N> {
+    stage: N,
+    /// How many results it still needs, and how many ends of others it waits for besides.
+    needs: usize,
+    /// Those that need its result.
+    needed_by: Vec<usize>,
+    /// Those that wait for its end, well or not.
+    put_off: Vec<usize>,
+    /// Finished, failed, or lost to a failure.
+    is_over: bool,
 }
 
 impl<N: Copy + Ord> Queue<N> {
@@ -20,74 +34,97 @@ impl<N: Copy + Ord> Queue<N> {
     pub fn new(targets: &[N], mut needs: impl FnMut(N) -> Option<Vec<N>>) -> Self {
         let mut walk = Walk { order: Vec::new(), found: BTreeMap::new() };
         targets.iter().for_each(|&target| walk.visit(target, &mut needs));
-        let waiting = |found: &BTreeMap<N, Option<Vec<N>>>, inputs: &[N]| -> BTreeSet<N> {
-            inputs.iter().copied().filter(|input| found[input].is_some()).collect()
-        };
-        let needs: BTreeMap<N, BTreeSet<N>> = walk
-            .found
-            .iter()
-            .filter_map(|(&stage, inputs)| Some((stage, waiting(&walk.found, inputs.as_deref()?))))
-            .collect();
-        let ready = (0..walk.order.len()).filter(|&at| needs[&walk.order[at]].is_empty()).collect();
-        Queue { order: walk.order, needs, put_off: BTreeMap::new(), ready }
+        let at: BTreeMap<N, usize> = walk.order.iter().enumerate().map(|(at, &stage)| (stage, at)).collect();
+        let new = |stage| Waiting { stage, needs: 0, needed_by: vec![], put_off: vec![], is_over: false };
+        let mut stages: Vec<Waiting<N>> = walk.order.into_iter().map(new).collect();
+        for user in 0..stages.len() {
+            let inputs = walk.found.get(&stages[user].stage).cloned().flatten().unwrap_or_default();
+            // A stage may take one result in two roles.
+            let inputs: BTreeSet<usize> = inputs.iter().filter_map(|input| at.get(input).copied()).collect();
+            stages[user].needs = inputs.len();
+            inputs.into_iter().for_each(|input| stages[input].needed_by.push(user));
+        }
+        let ready = (0..stages.len()).filter(|&at| stages[at].needs == 0).collect();
+        Queue { stages, at, ready }
     }
 
     /// Puts `stage` off until `other` has ended, well or not. To be called before the first stage is taken; nothing may
     /// wait for itself by way of others.
     pub fn put_off(&mut self, stage: N, other: N) {
-        if self.needs.contains_key(&stage) && self.needs.contains_key(&other) {
-            self.put_off.entry(stage).or_default().insert(other);
-            let order = &self.order;
-            self.ready.retain(|&at| order[at] != stage);
-        }
-    }
-
-    /// `stage` has ended: what was put off for it alone, and needs nothing more, is ready.
-    fn release(&mut self, stage: N) {
-        for (at, other) in self.order.iter().enumerate() {
-            let Some(put_off) = self.put_off.get_mut(other) else { continue };
-            if !put_off.remove(&stage) || !put_off.is_empty() {
-                continue;
-            }
-            self.put_off.remove(other);
-            if self.needs.get(other).is_some_and(BTreeSet::is_empty) {
-                self.ready.insert(at);
-            }
+        if let (Some(&stage), Some(&other)) = (self.at.get(&stage), self.at.get(&other)) {
+            self.stages[other].put_off.push(stage);
+            self.stages[stage].needs += 1;
+            self.ready.remove(&stage);
         }
     }
 
     /// Takes the first stage that waits for nothing.
+    #[cfg(test)]
     pub fn take(&mut self) -> Option<N> {
-        self.ready.pop_first().map(|at| self.order[at])
+        self.take_first(|_| true)
+    }
+
+    /// Takes the first stage that waits for nothing and that `fits`; the others keep their places.
+    pub fn take_first(&mut self, mut fits: impl FnMut(N) -> bool) -> Option<N> {
+        let at = self.ready.iter().copied().find(|&at| fits(self.stages[at].stage))?;
+        self.ready.remove(&at);
+        Some(self.stages[at].stage)
+    }
+
+    /// Puts a stage that was taken back to its place.
+    pub fn put_back(&mut self, stage: N) {
+        if let Some(&at) = self.at.get(&stage).filter(|&&at| !self.stages[at].is_over) {
+            self.ready.insert(at);
+        }
     }
 
     /// The result of `stage` is there: what waited for it alone is ready.
     pub fn finish(&mut self, stage: N) {
-        self.needs.remove(&stage);
-        for (at, other) in self.order.iter().enumerate() {
-            let Some(needs) = self.needs.get_mut(other) else { continue };
-            if needs.remove(&stage) && needs.is_empty() && !self.put_off.contains_key(other) {
-                self.ready.insert(at);
-            }
+        let Some(at) = self.end(stage) else { return };
+        for user in std::mem::take(&mut self.stages[at].needed_by) {
+            self.release(user);
         }
-        self.release(stage);
+        self.release_put_off(at);
     }
 
     /// `stage` has no result: removes everything that needs it, directly or not, and returns it in order.
     pub fn fail(&mut self, stage: N) -> Vec<N> {
-        self.needs.remove(&stage);
-        let mut lost = BTreeSet::from([stage]);
-        // Inputs stand before what uses them, so one pass finds all.
-        for other in &self.order {
-            if self.needs.get(other).is_some_and(|needs| !needs.is_disjoint(&lost)) {
-                lost.insert(*other);
+        let Some(first) = self.end(stage) else { return Vec::new() };
+        let (mut lost, mut open) = (BTreeSet::new(), vec![first]);
+        while let Some(at) = open.pop() {
+            for user in std::mem::take(&mut self.stages[at].needed_by) {
+                if !self.stages[user].is_over {
+                    self.stages[user].is_over = true;
+                    self.ready.remove(&user);
+                    lost.insert(user);
+                    open.push(user);
+                }
             }
         }
-        lost.remove(&stage);
-        let blocked: Vec<N> = self.order.iter().copied().filter(|other| lost.contains(other)).collect();
-        blocked.iter().for_each(|other| drop(self.needs.remove(other)));
-        blocked.iter().chain([&stage]).for_each(|&ended| self.release(ended));
-        blocked
+        lost.iter().chain([&first]).for_each(|&at| self.release_put_off(at));
+        lost.into_iter().map(|at| self.stages[at].stage).collect()
+    }
+
+    /// Marks a stage as over; none where it is no stage of the queue, or was over before.
+    fn end(&mut self, stage: N) -> Option<usize> {
+        let at = *self.at.get(&stage)?;
+        self.ready.remove(&at);
+        (!std::mem::replace(&mut self.stages[at].is_over, true)).then_some(at)
+    }
+
+    fn release_put_off(&mut self, at: usize) {
+        for other in std::mem::take(&mut self.stages[at].put_off) {
+            self.release(other);
+        }
+    }
+
+    /// One thing less that a stage waits for.
+    fn release(&mut self, at: usize) {
+        let waiting = &mut self.stages[at];
+        waiting.needs = waiting.needs.saturating_sub(1);
+        if waiting.needs == 0 && !waiting.is_over {
+            self.ready.insert(at);
+        }
     }
 }
 
@@ -174,6 +211,18 @@ mod tests {
             waits.finish(stage);
         }
         assert_eq!(order, ["data", "warm", "reason", "exam2", "exam1", "other"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_keeps_its_place() {
+        let mut queue = queue();
+        assert_eq!(queue.take_first(|stage| stage != "data"), Some("other"));
+        assert_eq!(queue.take_first(|stage| stage != "data"), None);
+        queue.put_back("other");
+        assert_eq!([queue.take(), queue.take()], [Some("data"), Some("other")]);
+        queue.finish("other");
+        queue.put_back("other");
+        assert_eq!(queue.take(), None);
     }
 
     #[test]

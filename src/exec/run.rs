@@ -2,17 +2,23 @@
 
 use super::executor::{Ended, Executor, Stop, Ticket, Update};
 use super::fetching::{self, Fetching};
+use super::gpus::GpuLocks;
 use super::job::Job;
 use super::outputs;
 use super::queue::Queue;
+use super::resources::{Claim, Demand, Held, Pool};
+use super::retry::{self, Cause};
+use super::settings::Given;
 use super::summary::{Outcome, Summary};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, Sink, StageEvent, StageRef};
 use crate::base::failpoint::failpoint;
+use crate::base::memory;
 use crate::base::source::SourceMap;
 use crate::base::state::Places;
 use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step, Trajectories};
 use crate::stage::{Metrics, StageError};
+use crate::store::lease::stale_after;
 use crate::store::{
     Attempt, Holder, Lease, LeaseOutcome, Owner, Published, Record, RecordDraft, Remote, Resumed, Store, StoreError,
 };
@@ -21,30 +27,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+pub use super::settings::Settings;
+
 /// How long the engine waits for news before it looks around.
 const TICK: Duration = Duration::from_millis(100);
-/// Time between two looks at a stage that another process works on.
-const RETRY: Duration = Duration::from_millis(500);
-/// Time between two heartbeats of a lease, well within its staleness.
-const BEAT: Duration = Duration::from_secs(15);
+/// Time between two looks at a stage that another process works on: short at first, then longer.
+const LOOKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(500)];
 
 /// The device of every stage so far.
 const CPU: &str = "cpu";
-
-/// How to run: nothing here changes a result.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The run's id.
-    pub run: String,
-    /// Stages at the same time.
-    pub jobs: usize,
-    /// Threads a worker has.
-    pub threads: usize,
-    /// After a failure, go on with what does not need the failed stage.
-    pub keep_going: bool,
-    /// Seconds between two saved states.
-    pub checkpoint_seconds: f64,
-}
 
 /// What a run works with.
 pub struct World<'a> {
@@ -66,6 +57,10 @@ pub struct World<'a> {
     pub sink: &'a dyn Sink,
     /// How often the user asked to stop: once saves states, twice ends at once.
     pub stops: &'a AtomicUsize,
+    /// The GPUs that the run may give out.
+    pub gpus: Vec<String>,
+    /// Where other runs on this machine see which of them are in use.
+    pub gpu_locks: GpuLocks,
 }
 
 /// Runs what the plan says.
@@ -76,7 +71,7 @@ pub fn run(world: &World, executor: &mut dyn Executor, settings: &Settings) -> R
     let mut engine = Engine::new(world, executor, settings);
     let worked = engine.begin().and_then(|()| engine.work());
     if worked.is_err() {
-        engine.executor.cancel(Stop::Kill);
+        engine.cancel_all(Stop::Kill);
     }
     worked?;
     Ok(engine.end())
@@ -94,9 +89,18 @@ struct Engine<'a> {
     /// Artifacts whose bytes this run has read or written.
     verified: BTreeSet<Digest>,
     active: BTreeMap<Ticket, Active>,
-    /// Stages that another process works on.
+    /// Stages that another process works on, or whose GPUs or group it uses.
     waiting: BTreeSet<usize>,
     fetching: Vec<Fetching>,
+    pool: Pool,
+    /// What stages that could start would take.
+    demands: BTreeMap<usize, Demand>,
+    /// Further tries at stages so far.
+    tries: BTreeMap<usize, usize>,
+    /// Stages to be tried again, and when.
+    again: Vec<(Instant, usize)>,
+    /// The first result that each stage is.
+    labels: BTreeMap<usize, &'a str>,
     outcomes: BTreeMap<usize, Outcome>,
     /// Whether there were training states when the run began.
     has_states: bool,
@@ -104,7 +108,9 @@ struct Engine<'a> {
     halted: bool,
     stops_heeded: usize,
     started: Instant,
-    retried: Instant,
+    looked: Instant,
+    /// Time until the next look at what waits for other processes.
+    look_after: Duration,
 }
 
 /// A stage that runs.
@@ -113,9 +119,13 @@ struct Active {
     inputs: BTreeMap<String, Digest>,
     attempt: Attempt,
     leases: Leases,
+    claim: Claim,
+    given: Given,
     resumed: Option<Resumed>,
     started: Instant,
     beaten: Instant,
+    /// Since when it has been asked to stop, and why where that was not the user.
+    stopping: Option<(Instant, Option<String>)>,
 }
 
 /// What a stage holds while it runs.
@@ -123,17 +133,28 @@ struct Leases {
     key: Lease,
     /// That on the states it shares with longer and shorter trainings.
     training: Option<Lease>,
+    /// That on its group.
+    group: Option<Lease>,
 }
 
 impl<'a> Engine<'a> {
     fn new(world: &'a World, executor: &'a mut dyn Executor, settings: &'a Settings) -> Self {
+        let cached: BTreeSet<usize> =
+            world.plan.steps.iter().filter(|step| step.status.is_cached()).map(|step| step.node).collect();
         let needs = |index: usize| {
-            let cached = world.plan.step(index).is_some_and(|step| step.status.is_cached());
             let inputs = || world.graph.node(index).inputs.iter().map(|(_, input)| *input).collect();
-            (!cached).then(inputs)
+            (!cached.contains(&index)).then(inputs)
         };
         let mut queue = Queue::new(&world.plan.targets, needs);
         world.plan.chains.iter().for_each(|(&node, link)| queue.put_off(node, link.before));
+        let mut labels = BTreeMap::new();
+        for target in world.graph.targets() {
+            labels.entry(target.node).or_insert(target.label.as_str());
+        }
+        let cores =
+            settings.limits.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let memory = settings.limits.memory.or_else(memory::available);
+        let pool = Pool::new(settings.jobs, memory, cores, world.gpus.clone(), world.gpu_locks.clone());
         Engine {
             world,
             settings,
@@ -146,12 +167,18 @@ impl<'a> Engine<'a> {
             active: BTreeMap::new(),
             waiting: BTreeSet::new(),
             fetching: Vec::new(),
+            pool,
+            demands: BTreeMap::new(),
+            tries: BTreeMap::new(),
+            again: Vec::new(),
+            labels,
             outcomes: BTreeMap::new(),
             has_states: !world.store.trajectories().is_empty(),
             halted: false,
             stops_heeded: 0,
             started: Instant::now(),
-            retried: Instant::now(),
+            looked: Instant::now(),
+            look_after: LOOKS[0],
         }
     }
 
@@ -170,15 +197,18 @@ impl<'a> Engine<'a> {
         loop {
             self.heed_stops();
             self.pass_on_news();
+            self.enforce_limits();
             if !self.halted {
                 self.take_fetched()?;
-                self.retry_waiting()?;
+                self.take_up_again();
+                self.look_at_waiting()?;
                 self.start_ready()?;
             }
-            if self.active.is_empty() && (self.halted || (self.waiting.is_empty() && self.fetching.is_empty())) {
+            let is_all_done = self.waiting.is_empty() && self.again.is_empty() && self.fetching.is_empty();
+            if self.active.is_empty() && (self.halted || is_all_done) {
                 return Ok(());
             }
-            for (ticket, update) in self.executor.poll(TICK) {
+            for (ticket, update) in self.executor.poll(self.pause()) {
                 self.hear(ticket, update)?;
             }
             self.beat();
@@ -210,29 +240,111 @@ impl<'a> Engine<'a> {
         if stops > self.stops_heeded {
             self.stops_heeded = stops;
             self.halted = true;
-            self.executor.cancel(if stops == 1 { Stop::Save } else { Stop::Kill });
+            self.cancel_all(if stops == 1 { Stop::Save } else { Stop::Kill });
         }
     }
 
+    /// Whether the user asked, heeded or not yet: a stage may have been asked beside this run, and end before it.
+    fn is_asked_to_stop(&self) -> bool {
+        self.world.stops.load(Ordering::Relaxed) > 0
+    }
+
+    fn cancel_all(&mut self, how: Stop) {
+        for (ticket, active) in &mut self.active {
+            active.stopping.get_or_insert((Instant::now(), None));
+            self.executor.cancel(*ticket, how);
+        }
+    }
+
+    /// Stops stages that have used up their time, and ends those that were asked to stop and do not.
+    fn enforce_limits(&mut self) {
+        for (ticket, active) in &mut self.active {
+            match (&active.stopping, active.given.time) {
+                (Some((since, _)), _) if since.elapsed() > self.settings.patience.grace => {
+                    self.executor.cancel(*ticket, Stop::Kill);
+                }
+                (None, Some(limit)) if active.started.elapsed() > limit => {
+                    let why = format!("its time limit of {}", in_words(limit));
+                    active.stopping = Some((Instant::now(), Some(why)));
+                    self.executor.cancel(*ticket, Stop::Save);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// How long to wait for news: until the next thing that is to be done anyhow.
+    fn pause(&self) -> Duration {
+        let looks = (!self.waiting.is_empty()).then(|| self.look_after.saturating_sub(self.looked.elapsed()));
+        let tries = self.again.iter().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+        tries.chain(looks).chain([TICK]).min().unwrap_or(TICK)
+    }
+
     fn start_ready(&mut self) -> Result<(), StoreError> {
-        while self.active.len() < self.settings.jobs && self.fetching.len() < fetching::WIDTH && !self.halted {
-            let Some(node) = self.queue.take() else { return Ok(()) };
+        while self.fetching.len() < fetching::WIDTH && !self.halted {
+            let Some(node) = self.next() else { return Ok(()) };
             self.try_start(node)?;
         }
         Ok(())
     }
 
-    fn retry_waiting(&mut self) -> Result<(), StoreError> {
-        if self.waiting.is_empty() || self.retried.elapsed() < RETRY {
+    /// The first stage in the order of the plan that could start now. One that lacks something keeps later ones from
+    /// taking it.
+    fn next(&mut self) -> Option<usize> {
+        if self.active.len() >= self.settings.jobs {
+            return None;
+        }
+        let (world, settings, demands, pool) = (self.world, self.settings, &mut self.demands, &self.pool);
+        let mut held = Held::default();
+        self.queue.take_first(|node| {
+            let demand = demands.entry(node).or_insert_with(|| demand(world, settings, node));
+            if held.is_all() || !held.spares(demand) {
+                return false;
+            }
+            match pool.lacks(demand) {
+                // What can never start is taken, to be told of.
+                Some(_) if pool.refusal(demand).is_some() => true,
+                Some(resource) => {
+                    held.keep(resource);
+                    false
+                }
+                None => true,
+            }
+        })
+    }
+
+    /// Lets stages whose pause is over wait for their turn again.
+    fn take_up_again(&mut self) {
+        let now = Instant::now();
+        let due = self.again.extract_if(.., |(due, _)| *due <= now);
+        for (_, node) in due {
+            self.queue.put_back(node);
+        }
+    }
+
+    fn look_at_waiting(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() || self.looked.elapsed() < self.look_after {
             return Ok(());
         }
-        self.retried = Instant::now();
-        for node in self.waiting.clone() {
-            if self.active.len() < self.settings.jobs {
+        let waiting = self.waiting.clone();
+        for &node in &waiting {
+            let demand = self.demand(node);
+            if !self.halted && self.active.len() < self.settings.jobs && self.pool.lacks(&demand).is_none() {
                 self.try_start(node)?;
             }
         }
+        self.looked = Instant::now();
+        self.look_after = if self.waiting == waiting { (self.look_after * 2).min(LOOKS[1]) } else { LOOKS[0] };
         Ok(())
+    }
+
+    fn demand(&mut self, node: usize) -> Demand {
+        let (world, settings) = (self.world, self.settings);
+        self.demands.entry(node).or_insert_with(|| demand(world, settings, node)).clone()
+    }
+
+    fn given(&self, node: usize) -> Given {
+        self.settings.rules.of(&self.node(node).name, &self.node(node).kind)
     }
 
     /// Takes the lease, looks once more whether the result is there by now, and starts the stage if not.
@@ -268,16 +380,49 @@ impl<'a> Engine<'a> {
                 }
             },
         };
+        let Some((claim, group)) = self.claim(node)? else { return Ok(()) };
         self.waiting.remove(&node);
         // A shorter training may have ended since the first look.
         let step = if training.is_some() { self.resolver.decide(node, &self.known)? } else { step };
         let states = trajectories.map(|trajectories| trajectories.places(self.world.store, self.node(node).key));
-        self.start(step, Leases { key, training }, states)
+        self.start(step, Leases { key, training, group }, claim, states)
     }
 
     fn wait(&mut self, node: usize, holder: String) {
         if self.waiting.insert(node) {
+            (self.looked, self.look_after) = (Instant::now(), LOOKS[0]);
             self.tell(Event::StageWaiting { stage: self.stage(node), holder });
+        }
+    }
+
+    /// Takes what a stage needs while it runs, in this run and among all runs. None where it has to wait, or where it
+    /// can never have it, which is told.
+    fn claim(&mut self, node: usize) -> Result<Option<(Claim, Option<Lease>)>, StoreError> {
+        if self.pool.is_idle() && self.settings.limits.memory.is_none() {
+            self.pool.set_memory(memory::available());
+        }
+        let demand = self.demand(node);
+        if let Some(refusal) = self.pool.refusal(&demand) {
+            self.waiting.remove(&node);
+            self.fail(node, StageError::machine(refusal))?;
+            return Ok(None);
+        }
+        let group = match &demand.mutex {
+            Some(group) => match self.world.store.lease(&group_key(group), &self.owner)? {
+                LeaseOutcome::Acquired(lease) => Some(lease),
+                LeaseOutcome::Held(holder) => {
+                    self.wait(node, format!("{}, in the group `{group}`", describe(&holder)));
+                    return Ok(None);
+                }
+            },
+            None => None,
+        };
+        match self.pool.claim(&demand) {
+            Ok(claim) => Ok(Some((claim, group))),
+            Err(holder) => {
+                self.wait(node, holder);
+                Ok(None)
+            }
         }
     }
 
@@ -346,21 +491,25 @@ impl<'a> Engine<'a> {
         self.queue.finish(node);
     }
 
-    fn start(&mut self, step: Step, leases: Leases, states: Option<Places>) -> Result<(), StoreError> {
+    fn start(&mut self, step: Step, leases: Leases, claim: Claim, states: Option<Places>) -> Result<(), StoreError> {
         let node = step.node;
+        let given = self.given(node);
         let inputs = step.inputs.unwrap_or_default();
         let attempt = self.world.store.attempt(&self.node(node).key)?;
         for place in states.iter().flat_map(Places::all) {
             self.world.store.prepare_states(place)?;
         }
         let submitted = match self.check_inputs(&inputs)? {
-            Ok(()) => self.job(node, &inputs, &attempt, states)?.and_then(|job| self.executor.submit(job)),
+            Ok(()) => {
+                self.job(node, &inputs, &attempt, (&given, &claim), states)?.and_then(|job| self.executor.submit(job))
+            }
             Err(error) => Err(error),
         };
         let ticket = match submitted {
             Ok(ticket) => ticket,
             Err(error) => {
                 attempt.give_up();
+                self.pool.give_back(claim);
                 return self.fail(node, error);
             }
         };
@@ -368,9 +517,11 @@ impl<'a> Engine<'a> {
             Status::Resume { step } => Some(step),
             _ => None,
         };
-        self.tell(Event::StageStarted { stage: self.stage(node), resumed_from, reason: step.reason });
+        let gpus = claim.gpus.clone();
+        self.tell(Event::StageStarted { stage: self.stage(node), resumed_from, reason: step.reason, gpus });
         let now = Instant::now();
-        let active = Active { node, inputs, attempt, leases, resumed: None, started: now, beaten: now };
+        let (started, beaten, resumed, stopping) = (now, now, None, None);
+        let active = Active { node, inputs, attempt, leases, claim, given, resumed, started, beaten, stopping };
         self.active.insert(ticket, active);
         Ok(())
     }
@@ -393,6 +544,7 @@ impl<'a> Engine<'a> {
         index: usize,
         inputs: &BTreeMap<String, Digest>,
         attempt: &Attempt,
+        (given, claim): (&Given, &Claim),
         states: Option<Places>,
     ) -> Result<Result<Job, StageError>, StoreError> {
         let node = self.node(index);
@@ -413,6 +565,8 @@ impl<'a> Engine<'a> {
             states,
             log: attempt.log(),
             checkpoint_seconds: self.settings.checkpoint_seconds,
+            threads: given.threads,
+            gpus: self.settings.rules.give_gpus().then(|| claim.gpus.clone()),
         }))
     }
 
@@ -439,7 +593,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn take_end(&mut self, active: Active, ended: Ended) -> Result<(), StoreError> {
+    fn take_end(&mut self, mut active: Active, ended: Ended) -> Result<(), StoreError> {
+        self.pool.give_back(std::mem::take(&mut active.claim));
+        drop(active.leases.group.take());
         let checked = ended.result.and_then(|metrics| {
             outputs::check(self.node(active.node).output, &active.attempt.out, &metrics)?;
             self.check_contents(active.node)?;
@@ -447,6 +603,10 @@ impl<'a> Engine<'a> {
         });
         match checked {
             Ok(metrics) => self.publish(active, metrics, ended.peak_memory),
+            Err(error) if self.is_tried_again(&active, &error) => {
+                active.attempt.discard();
+                Ok(())
+            }
             Err(StageError::Interrupted { saved_at }) => {
                 self.interrupt(active, saved_at);
                 Ok(())
@@ -531,14 +691,45 @@ impl<'a> Engine<'a> {
         self.tell(Event::StageSaid { stage, said: StageEvent::Warning { message } });
     }
 
+    /// Puts a stage that the machine ended off until a further try, where it has one left.
+    fn is_tried_again(&mut self, active: &Active, error: &StageError) -> bool {
+        let (node, retries) = (active.node, active.given.retries);
+        let Some(cause) = Cause::of(error, active.stopping.is_some() || self.is_asked_to_stop()) else { return false };
+        let tries = self.tries.entry(node).or_default();
+        if *tries >= retries || self.halted {
+            return false;
+        }
+        let pause = retry::pause(self.settings.patience.back_off, *tries);
+        *tries += 1;
+        let (retry, message) = (*tries, error.to_string());
+        if cause == Cause::OutOfMemory {
+            self.demands.entry(node).or_default().alone = true;
+        }
+        let (stage, cause) = (self.stage(node), cause.word().to_string());
+        self.tell(Event::StageRetried { stage, cause, message, retry, retries, pause: pause.as_secs_f64() });
+        self.again.push((Instant::now() + pause, node));
+        true
+    }
+
     fn interrupt(&mut self, active: Active, saved_at: Option<u64>) {
         let node = active.node;
         let saved_at = saved_at.or_else(|| self.node(node).newest_state(self.world.store, &active.inputs));
         active.attempt.discard();
-        self.tell(Event::StageInterrupted { stage: self.stage(node), saved_at });
+        let why = active.stopping.and_then(|(_, why)| why);
+        self.tell(Event::StageInterrupted { stage: self.stage(node), saved_at, why });
         self.outcomes.insert(node, Outcome::Interrupted { saved_at });
-        // Asked for or not (someone may have ended the worker itself): what needs it cannot go on in this run.
-        self.queue.fail(node);
+        self.block(node);
+    }
+
+    /// What needs a stage without result cannot go on in this run. Where the whole run was asked to stop, that goes
+    /// without saying.
+    fn block(&mut self, node: usize) {
+        for blocked in self.queue.fail(node) {
+            if !self.is_asked_to_stop() {
+                self.tell(Event::StageBlocked { stage: self.stage(blocked), by: self.stage(node) });
+                self.outcomes.insert(blocked, Outcome::Blocked { by: node });
+            }
+        }
     }
 
     fn fail(&mut self, node: usize, error: StageError) -> Result<(), StoreError> {
@@ -546,26 +737,26 @@ impl<'a> Engine<'a> {
         let source_line = Some(self.source_line(node));
         self.tell(Event::StageFailed { stage: self.stage(node), message: error.to_string(), declared_at, source_line });
         self.outcomes.insert(node, Outcome::Failed(error));
-        for blocked in self.queue.fail(node) {
-            self.tell(Event::StageBlocked { stage: self.stage(blocked), by: self.stage(node) });
-            self.outcomes.insert(blocked, Outcome::Blocked { by: node });
-        }
+        self.block(node);
         self.halted |= !self.settings.keep_going;
         Ok(())
     }
 
     fn beat(&mut self) {
-        for fetching in self.fetching.iter_mut().filter(|fetching| fetching.beaten.elapsed() > BEAT) {
+        // Well within the time after which a lease is stale.
+        let beat = stale_after() / 6;
+        for fetching in self.fetching.iter_mut().filter(|fetching| fetching.beaten.elapsed() > beat) {
             fetching.beaten = Instant::now();
             // As below.
             let _ = fetching.lease.beat();
         }
-        for active in self.active.values_mut().filter(|active| active.beaten.elapsed() > BEAT) {
+        for active in self.active.values_mut().filter(|active| active.beaten.elapsed() > beat) {
             active.beaten = Instant::now();
             // A lease that is lost, or whose heartbeat a full disk refuses, saves no double work any more, and spoils
             // nothing: the first record wins.
             let _ = active.leases.key.beat();
-            let _ = active.leases.training.as_ref().map(Lease::beat);
+            let others = active.leases.training.iter().chain(&active.leases.group);
+            others.for_each(|lease| drop(lease.beat()));
         }
     }
 
@@ -581,7 +772,7 @@ impl<'a> Engine<'a> {
             metrics,
             seconds,
             resumed: None,
-            threads: self.settings.threads,
+            threads: self.given(index).threads.unwrap_or(self.settings.threads),
             peak_memory: None,
             device: CPU.to_string(),
             declared_at: Some(self.declared_at(index)),
@@ -601,11 +792,8 @@ impl<'a> Engine<'a> {
     /// The name the file gives a stage; where it gives none, the first result that the stage is, such as a cell.
     fn name(&self, index: usize) -> String {
         let node = self.node(index);
-        let target = self.world.graph.targets().iter().find(|target| target.node == index);
-        match target.filter(|_| node.name == node.kind) {
-            Some(target) => target.label.clone(),
-            None => node.name.clone(),
-        }
+        let label = self.labels.get(&index).filter(|_| node.name == node.kind);
+        label.map_or_else(|| node.name.clone(), ToString::to_string)
     }
 
     fn declared_at(&self, index: usize) -> String {
@@ -621,6 +809,28 @@ impl<'a> Engine<'a> {
 
     fn tell(&self, event: Event) {
         self.world.sink.emit(&event);
+    }
+}
+
+/// What a stage would take.
+fn demand(world: &World, settings: &Settings, node: usize) -> Demand {
+    let node = world.graph.node(node);
+    let given = settings.rules.of(&node.name, &node.kind);
+    let memory = given.memory.unwrap_or(0);
+    Demand { memory, cores: given.cpus, gpus: given.gpus, mutex: given.mutex, alone: false }
+}
+
+/// The key of the lease that a group has: no stage's key hashes such a text.
+pub(super) fn group_key(group: &str) -> Digest {
+    Digest::of_bytes(format!("srlm mutex group {group}").as_bytes())
+}
+
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        _ if seconds > 0 && seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ if seconds > 0 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        _ => format!("{} s", time.as_secs_f64()),
     }
 }
 

@@ -70,7 +70,7 @@ impl Summary {
     /// Whether something failed, and only ever because of the machine: no file needs a change.
     pub fn machine_failed(&self) -> bool {
         let mut failures = self.outcomes.values().filter_map(|outcome| match outcome {
-            Outcome::Failed(error) => Some(matches!(error, StageError::Machine { .. })),
+            Outcome::Failed(error) => Some(error.is_of_the_machine()),
             _ => None,
         });
         failures.next().is_some_and(|first| first && failures.all(|machine| machine))

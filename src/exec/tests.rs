@@ -1,7 +1,9 @@
 //! Whole runs with stages that only write files: what runs, what does not, and what is told.
 
+use super::gpus::GpuLocks;
 use super::mock::MockExecutor;
-use super::run::{Settings, World, run};
+use super::run::{Settings, World, group_key, run};
+use super::settings::{Patience, Rules};
 use super::{Outcome, Summary, job::Job};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, NullSink, Sink, StageEvent};
@@ -13,8 +15,9 @@ use crate::lang::signature::Training;
 use crate::lang::types::Dimension;
 use crate::lang::value::{NodeId, Value};
 use crate::plan::{Files, Graph, Resolver};
+use crate::stage::profile::{Gpus, Millis, StageArgs};
 use crate::stage::{Metrics, StageContext, StageError};
-use crate::store::{Remote, Resumed, Store};
+use crate::store::{LeaseOutcome, Owner, Remote, Resumed, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -127,12 +130,15 @@ struct Bench {
     jobs: usize,
     /// The folder of a remote cache.
     remote: Option<PathBuf>,
+    gpus: Vec<String>,
+    rules: Rules,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None }
+        let (gpus, rules) = (vec![], Rules::default());
+        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None, gpus, rules }
     }
 
     /// Runs a program; returns the summary with the names of the stages that ran.
@@ -163,14 +169,13 @@ impl Bench {
             files: &Disk,
             sink,
             stops: &self.stops,
+            gpus: self.gpus.clone(),
+            gpu_locks: GpuLocks::in_folder(&self.folder.path().join("gpus")),
         };
-        let settings = Settings {
-            run: "r1".into(),
-            jobs: self.jobs,
-            threads: 1,
-            keep_going: self.keep_going,
-            checkpoint_seconds: 60.0,
-        };
+        let rules = self.rules.clone();
+        let patience = Patience { back_off: Duration::from_millis(1), ..Patience::default() };
+        let (jobs, keep_going) = (self.jobs, self.keep_going);
+        let settings = Settings { jobs, keep_going, rules, patience, ..Settings::new("r1") };
         let mut executor = MockExecutor::new(stage);
         let summary = run(&world, &mut executor, &settings).unwrap();
         remote.iter().for_each(|remote| remote.finish(&|| false, &|event| sink.emit(&event)));
@@ -438,4 +443,128 @@ fn two_runs_on_one_store_share_the_work() {
     assert_eq!(ran.load(Ordering::Relaxed), 6);
     assert_eq!(summaries.iter().map(Summary::finished).sum::<usize>(), 6);
     assert!(summaries.iter().all(|summary| summary.finished() + summary.cached() == 6));
+}
+
+/// What the events of one kind say of their stages.
+fn told(heard: Heard, wanted: impl Fn(&Event) -> Option<String>) -> Vec<String> {
+    heard.0.into_inner().unwrap().iter().filter_map(wanted).collect()
+}
+
+fn rules(stages: &[(&str, StageArgs)]) -> Rules {
+    let named = stages.iter().map(|(name, args)| (name.to_string(), args.clone())).collect();
+    Rules { named, ..Rules::default() }
+}
+
+#[test]
+fn a_stage_that_the_machine_ended_is_tried_again_and_one_at_fault_is_not() {
+    let retries = StageArgs { retries: Some(2), ..StageArgs::default() };
+    let bench = Bench { rules: rules(&[("warm", retries)]), ..Bench::new() };
+    let (heard, tries) = (Heard::default(), AtomicUsize::new(0));
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| match job.name.as_str() {
+        "warm" => match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(StageError::OutOfMemory { message: "killed".into() }),
+            1 => Err(StageError::Interrupted { saved_at: Some(3) }),
+            _ => write_output(job, context),
+        },
+        "reason" => Err(StageError::Diverged { message: "not finite".into() }),
+        _ => write_output(job, context),
+    });
+    assert_eq!(ran, ["base", "data", "warm", "warm", "warm", "reason"]);
+    assert_eq!((summary.finished(), summary.failed(), summary.interrupted), (3, 1, false));
+    let retried = told(heard, |event| match event {
+        Event::StageRetried { stage, cause, retry, retries, .. } => {
+            Some(format!("{} {cause} {retry} of {retries}", stage.name))
+        }
+        _ => None,
+    });
+    assert_eq!(retried, ["warm out_of_memory 1 of 2", "warm preempted 2 of 2"]);
+}
+
+#[test]
+fn tries_have_an_end() {
+    let bench = Bench::new();
+    let (summary, ran, _) = bench.run(&program(1), &NullSink, |job, context| match job.name.as_str() {
+        "warm" => Err(StageError::Io { message: "input/output error".into() }),
+        _ => write_output(job, context),
+    });
+    assert_eq!(ran, ["base", "data", "warm", "warm"]);
+    assert!(summary.machine_failed());
+}
+
+#[test]
+fn a_group_runs_one_at_a_time() {
+    let disk = StageArgs { mutex: Some("disk".into()), ..StageArgs::default() };
+    let rules = rules(&[("base", disk.clone()), ("data", disk)]);
+    let bench = Bench { jobs: 3, rules, ..Bench::new() };
+    let (summary, _, peak) = bench.run(&program(1), &NullSink, write_output);
+    // `reason` and `early` may still run beside each other.
+    assert_eq!((summary.finished(), peak), (6, 2));
+    let held = StageArgs { mutex: Some("all".into()), ..StageArgs::default() };
+    let bench = Bench { jobs: 3, rules: Rules { all: held, ..Rules::default() }, ..Bench::new() };
+    let (summary, _, peak) = bench.run(&program(1), &NullSink, write_output);
+    assert_eq!((summary.finished(), peak), (6, 1));
+}
+
+#[test]
+fn a_group_that_another_run_uses_is_waited_for() {
+    let disk = StageArgs { mutex: Some("disk".into()), ..StageArgs::default() };
+    let bench = Bench { jobs: 2, rules: rules(&[("data", disk)]), ..Bench::new() };
+    let store = Store::open(bench.folder.path().join("store")).unwrap();
+    let other = Owner::current("another run");
+    let LeaseOutcome::Acquired(lease) = store.lease(&group_key("disk"), &other).unwrap() else { panic!("it is free") };
+    let (heard, held) = (Heard::default(), Mutex::new(Some(lease)));
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| {
+        held.lock().unwrap().take();
+        write_output(job, context)
+    });
+    assert_eq!((summary.finished(), ran.len()), (6, 6));
+    let waited = told(heard, |event| match event {
+        Event::StageWaiting { stage, holder } => Some(format!("{} {holder}", stage.name)),
+        _ => None,
+    });
+    assert!(waited.len() == 1 && waited[0].starts_with("data process ") && waited[0].ends_with("in the group `disk`"));
+}
+
+#[test]
+fn each_stage_gets_gpus_of_its_own_and_what_asks_for_too_many_is_refused() {
+    let gpus = |count| StageArgs { gpus: Some(Gpus::Count(count)), ..StageArgs::default() };
+    let rules = rules(&[("base", gpus(1)), ("data", gpus(1)), ("exam", gpus(3))]);
+    let bench = Bench { jobs: 3, gpus: vec!["4".into(), "6".into()], rules, keep_going: true, ..Bench::new() };
+    let given = Mutex::new(Vec::new());
+    let (summary, ..) = bench.run(&program(1), &NullSink, |job, context| {
+        given.lock().unwrap().push((job.name.clone(), job.gpus.clone().unwrap().join(",")));
+        write_output(job, context)
+    });
+    let given = given.into_inner().unwrap();
+    let of = |name: &str| given.iter().find(|(other, _)| other == name).map(|(_, gpus)| gpus.as_str());
+    assert_eq!((of("base"), of("data"), of("warm")), (Some("4"), Some("6"), Some("")));
+    let refused =
+        |text: &str| matches!(&summary.outcomes[&4], Outcome::Failed(error) if error.to_string().contains(text));
+    assert!(refused("it needs 3 GPUs, and the run has 2 GPUs"), "{:?}", summary.outcomes[&4]);
+    assert!(summary.machine_failed());
+}
+
+#[test]
+fn a_stage_that_uses_up_its_time_is_stopped_and_what_needs_it_is_blocked() {
+    let limit = StageArgs { time: Some(Millis { milliseconds: 1 }), ..StageArgs::default() };
+    // Two at a time, and the mock runs one a poll: `data` is older than its limit when its turn comes.
+    let bench = Bench { jobs: 2, rules: rules(&[("data", limit)]), ..Bench::new() };
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| {
+        std::thread::sleep(Duration::from_millis(20));
+        write_output(job, context)
+    });
+    assert_eq!(ran, ["base"]);
+    assert!(summary.interrupted && summary.blocked() == 4, "{summary:?}");
+    let stopped = told(heard, |event| match event {
+        Event::StageInterrupted { stage, why, .. } => {
+            Some(format!("{} {}", stage.name, why.clone().unwrap_or_default()))
+        }
+        Event::StageBlocked { stage, by } => Some(format!("{} by {}", stage.name, by.name)),
+        _ => None,
+    });
+    assert_eq!(
+        stopped,
+        ["data its time limit of 0.001 s", "warm by data", "reason by data", "exam by data", "early by data"]
+    );
 }

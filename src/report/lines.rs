@@ -65,7 +65,9 @@ impl<W> State<W> {
                     running.pace.hear(said, now);
                 }
             }
-            Event::StageFinished { stage, .. } | Event::StageFailed { stage, .. } => {
+            Event::StageFinished { stage, .. }
+            | Event::StageFailed { stage, .. }
+            | Event::StageRetried { stage, .. } => {
                 self.running.remove(&stage.key);
             }
             _ => {}
@@ -111,7 +113,7 @@ mod tests {
             ·              ╰── declared here
           the loss is not finite at step 3:
           lower learning_rate
-        exam           cannot run: it needs reason, which failed
+        exam           cannot run: it needs reason, which has no result
         mimic          stopped after step 7; the same command continues from there
         warning: the remote cache s3://bucket cannot be reached: no route
         uploading to the remote cache: 1 of 2 results, 3.0 MiB so far

@@ -42,7 +42,7 @@ mod tests {
         vec![
             Event::RunStarted { run: "r1".into(), stages: 5, cached: 1, to_run: 4, file: Some("a.srlm".into()) },
             Event::StageCached { stage: stage("tiny", "init") },
-            Event::StageStarted { stage: warm(), resumed_from: None, reason: "no record".into() },
+            Event::StageStarted { stage: warm(), resumed_from: None, reason: "no record".into(), gpus: vec![] },
             Event::StageSaid { stage: warm(), said: StageEvent::Facts { facts } },
             said(10),
             said(20),
@@ -56,7 +56,12 @@ mod tests {
                 device: "cpu".into(),
             },
             Event::StageWaiting { stage: stage("mimic", "distill"), holder: "pid 7 on box, for 3 s".into() },
-            Event::StageStarted { stage: stage("reason", "grpo"), resumed_from: Some(40), reason: "no record".into() },
+            Event::StageStarted {
+                stage: stage("reason", "grpo"),
+                resumed_from: Some(40),
+                reason: "no record".into(),
+                gpus: vec![],
+            },
             Event::StageSaid { stage: stage("reason", "grpo"), said: StageEvent::Resumed { step: 40, seconds: 9.0 } },
             Event::StageFailed {
                 stage: stage("reason", "grpo"),
@@ -65,7 +70,7 @@ mod tests {
                 source_line: Some("let reason = grpo {".into()),
             },
             Event::StageBlocked { stage: stage("exam", "evaluate"), by: stage("reason", "grpo") },
-            Event::StageInterrupted { stage: stage("mimic", "distill"), saved_at: Some(7) },
+            Event::StageInterrupted { stage: stage("mimic", "distill"), saved_at: Some(7), why: None },
             Event::RemoteWarning { message: "the remote cache s3://bucket cannot be reached: no route".into() },
             Event::RemoteProgress { doing: Transfer::Uploading, done: 1, total: 2, bytes: 3 << 20 },
             Event::RunFinished {

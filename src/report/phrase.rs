@@ -19,11 +19,27 @@ pub fn line(event: &Event) -> Option<String> {
         Event::StageFailed { stage, message, declared_at, source_line } => {
             failed(stage, message, declared_at.as_deref(), source_line.as_deref())
         }
-        Event::StageBlocked { stage, by } => of(stage, &format!("cannot run: it needs {}, which failed", by.name)),
-        Event::StageInterrupted { stage, saved_at: Some(step) } => {
-            of(stage, &format!("stopped after step {step}; the same command continues from there"))
+        Event::StageRetried { stage, cause, retry, retries, pause, .. } => {
+            let cause = match cause.as_str() {
+                "out_of_memory" => "ran out of memory",
+                "preempted" => "was ended from outside",
+                _ => "met a machine that could not read or write",
+            };
+            of(stage, &format!("{cause}; it is tried again in {} ({retry} of {retries})", seconds(*pause)))
         }
-        Event::StageInterrupted { stage, saved_at: None } => of(stage, "stopped before a first state was saved"),
+        Event::StageBlocked { stage, by } => {
+            of(stage, &format!("cannot run: it needs {}, which has no result", by.name))
+        }
+        Event::StageInterrupted { stage, saved_at, why } => {
+            let why = why.as_ref().map(|why| format!(" by {why}")).unwrap_or_default();
+            of(
+                stage,
+                &match saved_at {
+                    Some(step) => format!("stopped{why} after step {step}; the same command continues from there"),
+                    None => format!("stopped{why} before a first state was saved"),
+                },
+            )
+        }
         Event::RemoteWarning { message } => format!("warning: {message}"),
         Event::RemoteProgress { doing, done, total, bytes: moved } => {
             let doing = if *doing == Transfer::Fetching { "fetching from" } else { "uploading to" };

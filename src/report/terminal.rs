@@ -64,6 +64,7 @@ impl Sink for Terminal {
             }
             Event::StageFinished { stage, .. }
             | Event::StageFailed { stage, .. }
+            | Event::StageRetried { stage, .. }
             | Event::StageInterrupted { stage, .. } => {
                 if let Some(running) = running.remove(&stage.key) {
                     running.bar.finish_and_clear();

@@ -56,9 +56,27 @@ pub enum StageError {
         /// Step, batch and what to do.
         message: String,
     },
-    /// The machine is at fault: disk full, file unreadable, out of memory.
+    /// The machine is at fault: disk full, file unreadable, a defect of srlm.
     #[error("{message}")]
     Machine {
+        /// What happened.
+        message: String,
+    },
+    /// There was too little memory: the system killed the stage's process, or refused it some.
+    #[error("{message}")]
+    OutOfMemory {
+        /// What happened, and which settings need less.
+        message: String,
+    },
+    /// Somebody else ended the stage's process, as a cluster does that needs the machine.
+    #[error("{message}")]
+    Preempted {
+        /// What happened.
+        message: String,
+    },
+    /// The machine could not read or write, and may be able to in a while.
+    #[error("{message}")]
+    Io {
         /// What happened.
         message: String,
     },
@@ -76,6 +94,12 @@ impl StageError {
         StageError::Input { message: message.into() }
     }
 
+    /// Whether only the machine is at fault, and no file needs a change.
+    pub fn is_of_the_machine(&self) -> bool {
+        use StageError::{Io, Machine, OutOfMemory, Preempted};
+        matches!(self, Machine { .. } | OutOfMemory { .. } | Preempted { .. } | Io { .. })
+    }
+
     /// The machine is at fault.
     pub fn machine(message: impl Into<String>) -> Self {
         StageError::Machine { message: message.into() }
@@ -84,7 +108,15 @@ impl StageError {
 
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
-        StageError::machine(error.to_string())
+        use std::io::ErrorKind::{NotFound, OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        let message = error.to_string();
+        match error.kind() {
+            OutOfMemory => StageError::OutOfMemory { message },
+            // Waiting changes nothing about these.
+            NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull => StageError::Machine { message },
+            _ if error.raw_os_error().is_some() => StageError::Io { message },
+            _ => StageError::Machine { message },
+        }
     }
 }
 

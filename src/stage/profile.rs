@@ -1,12 +1,14 @@
 //! What a profile can set: declared as arguments of a stage are, and never hashed.
 
-use super::arguments::{Argument, Bytes, Millis, ToFields, arguments, string_argument};
+use super::arguments::{Argument, ToFields, arguments, string_argument};
 use crate::lang::name::Name;
 use crate::lang::signature::{ProfileSignature, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+pub use super::arguments::{Bytes, Millis};
 
 arguments! {
     /// The settings of a profile.
@@ -143,6 +145,47 @@ impl Argument for StageArgs {
     }
     fn to_value(&self) -> Value {
         Value::Record(self.to_fields())
+    }
+}
+
+impl Default for StageArgs {
+    fn default() -> Self {
+        StageArgs { memory: None, gpus: None, cpus: None, threads: None, mutex: None, time: None, retries: None }
+    }
+}
+
+impl StageArgs {
+    /// These settings, and those of `other` where there are none.
+    pub fn or(self, other: &StageArgs) -> StageArgs {
+        StageArgs {
+            memory: self.memory.or(other.memory),
+            gpus: self.gpus.or_else(|| other.gpus.clone()),
+            cpus: self.cpus.or(other.cpus),
+            threads: self.threads.or(other.threads),
+            mutex: self.mutex.or_else(|| other.mutex.clone()),
+            time: self.time.or(other.time),
+            retries: self.retries.or(other.retries),
+        }
+    }
+}
+
+impl Default for ProfileArgs {
+    fn default() -> Self {
+        ProfileArgs {
+            jobs: None,
+            threads: None,
+            memory: None,
+            gpus: None,
+            retries: None,
+            checkpoint_interval: None,
+            keep_going: None,
+            time: None,
+            device: None,
+            remote: None,
+            executor: None,
+            defaults: None,
+            stages: None,
+        }
     }
 }
 

@@ -11,10 +11,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A lease without a heartbeat for this long is stale.
-pub const STALE_AFTER: Duration = Duration::from_secs(90);
+const STALE_AFTER: Duration = Duration::from_secs(90);
+
+/// After how long a lease without a heartbeat is stale: 90 s. In builds with debug assertions tests shorten it by
+/// `SRLM_STALE_SECONDS`; every process on a store must agree on it.
+pub fn stale_after() -> Duration {
+    static SECONDS: OnceLock<Option<u64>> = OnceLock::new();
+    let set = || std::env::var("SRLM_STALE_SECONDS").ok()?.parse().ok();
+    let seconds = if cfg!(debug_assertions) { *SECONDS.get_or_init(set) } else { None };
+    seconds.map_or(STALE_AFTER, Duration::from_secs)
+}
 
 /// Who wants a lease: one process in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +101,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Shows that the owner lives; to be called well within [`STALE_AFTER`]. Returns whether the lease is still ours.
+    /// Shows that the owner lives; to be called well within [`stale_after`]. Returns whether the lease is still ours.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the lease cannot be written.
@@ -123,7 +133,7 @@ impl Drop for Lease {
 
 impl Store {
     /// Asks for the lease on a key. A stale one is taken over: at once where its process is known to be dead, else
-    /// when it had no heartbeat within [`STALE_AFTER`] by the file system's clock.
+    /// when it had no heartbeat within [`stale_after`] by the file system's clock.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the store cannot be written.
@@ -206,7 +216,7 @@ impl Found {
 
     fn is_silent(&self, now: SystemTime) -> bool {
         // A heartbeat far in the future means that the clock was set back since: no owner has beaten by it.
-        now.duration_since(self.modified).unwrap_or_else(|ahead| ahead.duration()) > STALE_AFTER
+        now.duration_since(self.modified).unwrap_or_else(|ahead| ahead.duration()) > stale_after()
     }
 
     fn holder(&self, now: u64) -> Holder {

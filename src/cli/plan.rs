@@ -17,7 +17,7 @@ pub fn plan(
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
-    let project = open_with_remote(program, remote, global, output)?;
+    let project = open_with_remote(program, remote, None, global, output)?;
     let plan = driver::plan(&project, targets)?;
     driver::remote_warnings(&project).iter().for_each(|warning| output.say(&format!("warning: {warning}")));
     if let Some(path) = out {

@@ -46,15 +46,16 @@ pub struct Pull {
     pub remote: RemoteArg,
 }
 
-/// Opens the file of a command, and its remote cache where one is named.
+/// Opens the file of a command, and its remote cache where one is named, by a profile of the file too.
 pub fn open_with_remote(
     program: &Program,
     remote: &RemoteArg,
+    profile: Option<&str>,
     global: &Global,
     output: Output,
 ) -> Result<Project, Failure> {
     let mut project = open(program, global, output)?;
-    driver::connect(&mut project, remote.remote.as_deref())?;
+    driver::connect(&mut project, remote.remote.as_deref(), profile)?;
     Ok(project)
 }
 
@@ -65,7 +66,7 @@ pub fn push(args: &Push, global: &Global, output: Output) -> Result<u8, Failure>
     let moved = match &args.file {
         Some(file) => {
             let program = args.params.of(file);
-            let project = open_with_remote(&program, &args.remote, global, output)?;
+            let project = open_with_remote(&program, &args.remote, None, global, output)?;
             driver::push(&project, args.node.as_deref(), &*reporter, &stops)?
         }
         None => {
@@ -79,7 +80,7 @@ pub fn push(args: &Push, global: &Global, output: Output) -> Result<u8, Failure>
 /// Brings results here.
 pub fn pull(args: &Pull, global: &Global, output: Output) -> Result<u8, Failure> {
     let (stops, reporter) = (signals::count().map_err(no_signals)?, output.reporter());
-    let project = open_with_remote(&args.program, &args.remote, global, output)?;
+    let project = open_with_remote(&args.program, &args.remote, None, global, output)?;
     let moved = driver::pull(&project, args.node.as_deref(), &*reporter, &stops)?;
     Ok(told(moved, "fetched", output))
 }

@@ -16,12 +16,14 @@ pub struct Moved {
     pub left: usize,
 }
 
-/// Connects a project to the remote cache that is asked for, else to that of `$SRLM_REMOTE`; to none where that is empty.
-/// Nothing is asked of it yet.
+/// Connects a project to the remote cache that is asked for, else to that of the profile of this name, else to that of
+/// `$SRLM_REMOTE`; to none where that is empty. Nothing is asked of it yet.
 ///
 /// # Errors
-/// [`Failure::Input`] where the text names no remote cache.
-pub fn connect(project: &mut Project, asked: Option<&str>) -> Result<(), Failure> {
+/// [`Failure::Input`] where the text names no remote cache, or the file has no such profile.
+pub fn connect(project: &mut Project, asked: Option<&str>, profile: Option<&str>) -> Result<(), Failure> {
+    let profile = profile.map(|name| super::profile::find(project, name)).transpose()?;
+    let asked = asked.or_else(|| profile.as_ref()?.remote.as_deref());
     project.remote = named(asked)?.map(|address| Remote::open(&address, &project.store));
     Ok(())
 }

@@ -188,6 +188,18 @@ fn a_shared_folder_is_a_remote_cache() {
 }
 
 #[test]
+fn a_profile_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine::with_folder(Path::new("")); // nothing in the environment
+    let cache = folder.path().join("cache");
+    machine.project.write("a.srlm", &format!("{FILE}\nprofile team {{ remote: {:?} }}\n", cache.to_string_lossy()));
+    let mut command = machine.command(&["run", "a.srlm", "--json", "--profile", "team"]);
+    let ran = Answer(command.env_remove("SRLM_REMOTE").output().unwrap()).ok().objects();
+    assert_eq!(summary(&ran), [0, STAGES as u64, 0], "{ran:?}");
+    assert!(cache.join("format").is_file());
+}
+
+#[test]
 fn an_s3_bucket_is_a_remote_cache() {
     let server = Server::start();
     let machine = || Machine::with_s3(&server.endpoint, SECRET);

@@ -9,7 +9,7 @@ use crate::base::digest::Digest;
 use crate::store::Record;
 use serde_json::Value as Json;
 use std::cmp::Reverse;
-use std::collections::hash_map::{DefaultHasher, Entry as Slot};
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
@@ -150,10 +150,7 @@ impl History {
             history.by_key.insert(record.key, index);
             history.definitions.insert(record.parts.definition);
             history.by_sum.entry(record.parts.sum).or_default().push(index);
-            match history.by_kind.entry(record.kind.clone()) {
-                Slot::Occupied(mut slot) => slot.get_mut().push(index),
-                Slot::Vacant(slot) => drop(slot.insert(vec![index])),
-            }
+            history.by_kind.entry(record.kind.clone()).or_default().push(index);
         }
         History { past, ..history }
     }

@@ -87,7 +87,7 @@ impl Aside {
     }
 
     /// Where it lies now.
-    pub fn path(&self) -> &Path {
+    pub fn current_path(&self) -> &Path {
         &self.aside
     }
 

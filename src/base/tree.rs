@@ -55,6 +55,9 @@ impl ContentHash for BTreeMap<String, Digest> {
     }
 }
 
+/// Files by their names below the root.
+type Named = Vec<(String, PathBuf)>;
+
 /// A folder that is still to be read.
 struct Open {
     path: PathBuf,
@@ -75,8 +78,8 @@ impl Open {
         Ok(Open { path, prefix, above: [above, &[own]].concat() })
     }
 
-    /// The files in it, and the folders.
-    fn read(&self) -> io::Result<(Vec<(String, PathBuf)>, Vec<Open>)> {
+    /// The files in it by name, and the folders.
+    fn read(&self) -> io::Result<(Named, Vec<Open>)> {
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.path).map_err(|error| at(&self.path, error))? {
             let entry = entry.map_err(|error| at(&self.path, error))?;

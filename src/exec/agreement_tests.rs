@@ -47,7 +47,7 @@ fn program(stream: &mut Stream) -> Program {
         let roles = ["one", "two"].into_iter().take(fan_in);
         let inputs = roles.map(|role| (role.to_string(), NodeId(stream.below(index as u64) as usize))).collect();
         let (kind, output) = *stream.pick(&KINDS);
-        let (level, noise) = (stream.between(0, 1) as i64, stream.between(0, 2) as i64);
+        let (level, noise) = (stream.between(0, 1), stream.between(0, 2));
         calls.push(StageCall {
             kind: kind.into(),
             version: 1,
@@ -62,7 +62,7 @@ fn program(stream: &mut Stream) -> Program {
     }
     let target = |at: i64| NodeId(if at == 0 { count - 1 } else { (at as usize * 7) % count });
     let pipeline = |at: i64| Pipeline { name: format!("p{at}"), doc: None, target: target(at), span };
-    let pipelines = (0..stream.between(1, 3) as i64).map(pipeline).collect();
+    let pipelines = (0..stream.between(1, 3)).map(pipeline).collect();
     Program { calls, pipelines, ..Program::default() }
 }
 
@@ -72,7 +72,7 @@ fn edited(program: &Program, stream: &mut Stream) -> Program {
     for call in &mut edited.calls {
         if stream.below(3) == 0 {
             let at = stream.below(2) as usize;
-            call.args[at].1 = Value::Int(stream.between(0, 2) as i64);
+            call.args[at].1 = Value::Int(stream.between(0, 2));
         }
     }
     edited

@@ -99,7 +99,7 @@ impl Pool {
         let gpus = self.free_gpus().count();
         match () {
             () if taken.jobs >= self.jobs || taken.alone => Some(Resource::Jobs),
-            () if (memory && taken.jobs > 0) || (demand.alone && taken.jobs > 0) => Some(Resource::Memory),
+            () if taken.jobs > 0 && (memory || demand.alone) => Some(Resource::Memory),
             () if demand.cores > self.cores.saturating_sub(taken.cores) => Some(Resource::Cores),
             () if count(&demand.gpus) > gpus || wanted(&demand.gpus).any(|id| taken.gpus.contains(&id)) => {
                 Some(Resource::Gpus)

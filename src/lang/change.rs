@@ -135,7 +135,7 @@ impl Evaluator<'_> {
     fn changed_recipe(&mut self, partial: &Partial, arguments: &Arguments) -> Partial {
         let mut changed = partial.clone();
         let module = self.module(partial.module);
-        let Some(recipe) = recipe(&module, partial.item) else {
+        let Some(recipe) = recipe(module, partial.item) else {
             return changed;
         };
         for entry in &arguments.entries {

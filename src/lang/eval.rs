@@ -421,7 +421,7 @@ impl<'a> Evaluator<'a> {
         if !arguments.entries.iter().all(|entry| self.holds(&entry.value, entry.span)) {
             return Datum::UNKNOWN;
         }
-        Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name.into(), entry.value)).collect())
+        Datum::record(arguments.entries.into_iter().map(|entry| (entry.name.name, entry.value)).collect())
     }
 
     /// `head(…)[…].name`

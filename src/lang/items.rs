@@ -116,7 +116,7 @@ impl Evaluator<'_> {
         for entry in arguments.entries {
             let place = format_args!("`{}` of the suite `{}`", entry.name.name, name.name);
             let value = self.fitted(place, entry.value, &Type::Bench, entry.span);
-            fields.push((entry.name.name.into(), value));
+            fields.push((entry.name.name, value));
         }
         if fields.is_empty() && !arguments.open {
             let message = format!("the suite `{}` has no benchmark", name.name);

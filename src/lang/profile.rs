@@ -102,7 +102,7 @@ impl Evaluator<'_> {
                 let value = self.plain(expr);
                 let written = value.as_ref().map_or(Datum::UNKNOWN, Datum::from);
                 let wanted = Type::Record(Vec::new());
-                self.report(mismatch(&format!("`{}` of `stages`", name.name), &written, &wanted, expr.span));
+                self.report(mismatch(format!("`{}` of `stages`", name.name), &written, &wanted, expr.span));
                 continue;
             };
             found.push((

@@ -148,6 +148,7 @@ impl Argument for StageArgs {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "a declaration of arguments has no place for a derive")]
 impl Default for StageArgs {
     fn default() -> Self {
         StageArgs { memory: None, gpus: None, cpus: None, threads: None, mutex: None, time: None, retries: None }
@@ -169,6 +170,7 @@ impl StageArgs {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "a declaration of arguments has no place for a derive")]
 impl Default for ProfileArgs {
     fn default() -> Self {
         ProfileArgs {

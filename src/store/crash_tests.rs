@@ -227,8 +227,8 @@ fn states_of<T: Clone + Send + 'static>(disk: Disk, first: T, work: impl FnOnce(
     let reached = Arc::clone(&states);
     let acknowledge = move |now: T| reached.lock().expect("no panic").last_mut().expect("there is a first").1 = now;
     listen(&base, Arc::new(take), || work(&acknowledge));
-    let states = states.lock().expect("no panic").clone();
-    states
+
+    states.lock().expect("no panic").clone()
 }
 
 fn publish(store: &Store, name: &str) -> Record {

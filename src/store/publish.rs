@@ -207,6 +207,6 @@ struct Pending {
 impl Pending {
     /// The files whose bytes are to be flushed.
     fn files(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(&self.file).chain(&self.lead).map(Aside::path)
+        std::iter::once(&self.file).chain(&self.lead).map(Aside::current_path)
     }
 }

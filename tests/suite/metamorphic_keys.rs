@@ -120,8 +120,11 @@ fn shuffle<T>(items: &mut [T], stream: &mut Stream) {
     }
 }
 
+/// What was done to a program, its text, and the files it is split into beside that.
+type Retelling = (&'static str, String, Vec<(&'static str, String)>);
+
 /// The program in other words: nothing of what changes may reach a key.
-fn in_other_words(draft: &Draft, stream: &mut Stream) -> Vec<(&'static str, String, Vec<(&'static str, String)>)> {
+fn in_other_words(draft: &Draft, stream: &mut Stream) -> Vec<Retelling> {
     let main = |name: &'static str, text: String| (name, text, Vec::new());
     let text = draft.text();
     let other_names = draft.names().into_iter().map(|name| (name.to_string(), format!("x_{name}_y"))).collect();
@@ -256,7 +259,9 @@ fn place_folder_threads_store_and_profiles_do_not_reach_a_key() {
     project.write("some where/else/renamed.srlm", &format!("\u{feff}{}", text.replace('\n', "\r\n")));
     project.write("profiled.srlm", &format!("{text}\nprofile big {{ jobs: 4 }}\n"));
     let absolute = project.path().join("quick.srlm").to_string_lossy().into_owned();
-    let ways: [(&[&str], &[(&str, &str)]); 6] = [
+    /// Arguments of `plan`, and its environment.
+    type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let ways: [Way; 6] = [
         (&["some where/else/renamed.srlm"], &[]),
         (&[&absolute], &[]),
         (&["profiled.srlm"], &[]),

@@ -172,7 +172,11 @@ fn gc_killed_at_any_failpoint_breaks_nothing() {
         assert_eq!(died.status.signal(), Some(9), "no gc reaches the failpoint `{name}`");
         project.srlm(&["store", "verify"]).ok();
         project.srlm(RUN).ok();
-        assert_eq!(project.results(), wanted, "after dying at {name}");
+        // A result that nothing needs any more, since what takes it is still there, is not made again.
+        let results = project.results();
+        assert!(results.iter().all(|result| wanted.contains(result)), "after dying at {name}: {results:?}");
+        let trained = |results: &[String]| results.iter().filter(|result| result.contains("\"sft\"")).count();
+        assert_eq!(trained(&results), trained(&wanted), "after dying at {name}");
     }
     project.srlm(&["store", "gc", "--keep-runs", "0"]).ok();
     assert!(files_below(&project.path().join(".srlm/objects")).is_empty(), "the next gc takes what is left over");

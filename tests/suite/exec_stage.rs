@@ -152,7 +152,7 @@ fn nothing_of_a_program_outlives_its_worker_or_its_run() {
     for (whom, signal) in [("worker", libc::SIGKILL), ("run", libc::SIGKILL), ("run", libc::SIGINT)] {
         let project = Project::quick();
         let pids = sleeper(&project);
-        let mut run = project.start(&["run", "own.srlm"]);
+        let mut run = project.start(&["run", "own.srlm", "--retries", "0"]);
         let text = wait_for("the program started", || fs::read_to_string(&pids).ok());
         let victim = if whom == "run" { run.id() } else { child_of(run.id()).unwrap() };
         assert!(text.split_whitespace().all(is_alive), "{text}");

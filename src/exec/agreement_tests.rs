@@ -13,7 +13,7 @@ use crate::base::state::Manifest;
 use crate::lang::program::{Pipeline, Program, StageCall, Unbuilt};
 use crate::lang::signature::Training;
 use crate::lang::value::{NodeId, Value};
-use crate::plan::resolve::known_inputs;
+use crate::plan::resolve::{Cause, known_inputs};
 use crate::plan::{Files, Graph, Plan, Status, Trajectories, resolve};
 use crate::stage::{Metrics, StageContext, StageError};
 use crate::store::Store;
@@ -155,7 +155,9 @@ impl Bench {
             let node = graph.node(step.node);
             let path = store.layout().record(&node.key);
             let trajectories = known_inputs(node, &known).and_then(|inputs| node.trajectories(&inputs));
-            match (stream.below(9), step.record) {
+            // A result that is at hand under another stage's key has no record of its own.
+            let record = step.record.filter(|_| path.exists());
+            match (stream.below(9), record) {
                 (0, Some(_)) => fs::remove_file(path).unwrap(),
                 (1, Some(_)) => cut(&path),
                 (2, Some(record)) => {
@@ -207,11 +209,13 @@ fn held(
         let was_made = matches!(outcome, Some(Outcome::Finished(_))) && begun.contains_key(&key);
         // A stage that comes to the very bytes of another one of this run shares what that one made.
         let shares = matches!(outcome, Some(Outcome::Cached(record)) if record.run == id && record.alias_of.is_some());
+        // A lost file is back where another stage of this run made the very same one.
+        let is_restored = is_cached && !begun.contains_key(&key) && step.cause == Cause::Missed("missing");
         let agrees = match step.status {
             Status::Hit | Status::ShallowHit => is_cached && !begun.contains_key(&key),
             // Training states are known by what goes in: where that is not made yet, one may turn up when the stage starts.
-            Status::Run => (was_made && (begun[&key].is_none() || step.inputs.is_none())) || shares,
-            Status::Resume { step } => (was_made && begun[&key] == Some(step)) || shares,
+            Status::Run => (was_made && (begun[&key].is_none() || step.inputs.is_none())) || shares || is_restored,
+            Status::Resume { step } => (was_made && begun[&key] == Some(step)) || shares || is_restored,
             Status::ResumeAfter { .. } => was_made,
             Status::MayBeCutOff => was_made || is_cached,
             Status::NotNeeded => outcome.is_none(),

@@ -2,6 +2,8 @@
 
 pub mod contained;
 pub mod digest;
+#[cfg(test)]
+pub(crate) mod disk_model;
 pub mod event;
 pub mod facts;
 pub mod failpoint;

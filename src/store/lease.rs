@@ -5,7 +5,7 @@ use super::error::StoreError;
 use super::process::{ProcessId, host_name, serial};
 use crate::base::digest::Digest;
 use crate::base::failpoint::failpoint;
-use crate::base::fs::create_passing;
+use crate::base::fs::{create_passing, hard_link, remove_file, rename};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -125,7 +125,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if self.is_ours() {
             // A lease that stays behind is stale as soon as this process ends.
-            let _ = fs::remove_file(&self.path);
+            let _ = remove_file(&self.path);
             failpoint("lease.released");
         }
     }
@@ -234,7 +234,7 @@ impl Found {
     fn move_away(&self, path: &Path) -> Result<(), StoreError> {
         let failed = || StoreError::io("take over a lease", path);
         let aside = unique_beside(path);
-        match fs::rename(path, &aside) {
+        match rename(path, &aside) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed()(error)),
@@ -242,9 +242,9 @@ impl Found {
         failpoint("lease.moved_away");
         if fs::read(&aside).map_err(failed())? != self.bytes {
             // Should a third process have a lease by now, the second sees at its next beat that it lost its own.
-            let _ = fs::hard_link(&aside, path);
+            let _ = hard_link(&aside, path);
         }
-        fs::remove_file(&aside).map_err(failed())
+        remove_file(&aside).map_err(failed())
     }
 }
 

@@ -192,7 +192,7 @@ impl<'a> States<'a> {
             let _ = drop_superseded(place, step, 0);
             let others: Vec<&Found> = ends.iter().filter(|end| end.step != step).collect();
             let surplus = (others.len() + 1).saturating_sub(MAX_ENDS);
-            others.iter().take(surplus).for_each(|end| drop(std::fs::remove_dir_all(&end.folder)));
+            others.iter().take(surplus).for_each(|end| drop(fs::remove_dir_all(&end.folder)));
         });
         if let Err(error) = tidied {
             self.watch.warn(format!("no state is kept that a longer training could start from: {error}"));
@@ -210,7 +210,7 @@ impl<'a> States<'a> {
         let folder = place.state(step);
         // A folder of that name did not verify when the stage began: it is no state.
         if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
+            fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&place.folder)?;
         let aside = fs::aside(&folder);
@@ -218,9 +218,10 @@ impl<'a> States<'a> {
         failpoint("state.manifest_written");
         if let Err(error) = written.and_then(|()| Ok(fs::publish_folder(&aside, &folder)?)) {
             // The first error is the one to report.
-            let _ = std::fs::remove_dir_all(&aside);
+            let _ = fs::remove_dir_all(&aside);
             return Err(error);
         }
+        flush_way_to(&place.folder)?;
         (self.newest, self.last_saved) = (Some(step), Instant::now());
         failpoint("state.renamed");
         Ok(())
@@ -256,13 +257,20 @@ impl<'a> States<'a> {
     }
 }
 
+/// Flushes the names that lead to a trajectory's folder: its own, and that of the folder of all states. Whoever made them
+/// may not have.
+fn flush_way_to(folder: &Path) -> std::io::Result<()> {
+    fs::sync_parent(folder)?;
+    folder.parent().map_or(Ok(()), fs::sync_parent)
+}
+
 /// Removes states against a crash that one of `step` makes useless, but for the newest `kept` of them; those of later
 /// steps are of a longer training that has not ended.
 fn drop_superseded(place: &Place, step: u64, kept: usize) -> std::io::Result<()> {
     let passed = |state: &Found| state.step <= step && !state.is_end();
     let states: Vec<Found> = place.states().into_iter().filter(passed).collect();
     let old = states.len().saturating_sub(kept);
-    states.iter().take(old).try_for_each(|state| std::fs::remove_dir_all(&state.folder))
+    states.iter().take(old).try_for_each(|state| fs::remove_dir_all(&state.folder))
 }
 
 /// A state that was saved against a crash stays after the stage.
@@ -277,7 +285,7 @@ fn read(found: &Found) -> Result<(Manifest, Tensors), String> {
     let file = found.folder.join(TENSORS);
     let digest = Digest::of_file(&file).map_err(|error| error.to_string())?;
     if manifest.files.get(TENSORS) != Some(&digest) {
-        let removed = std::fs::remove_dir_all(&found.folder).map_or("", |()| ", and it is removed");
+        let removed = fs::remove_dir_all(&found.folder).map_or("", |()| ", and it is removed");
         return Err(format!("its tensors do not have the digest that was noted{removed}"));
     }
     let tensors = candle_core::safetensors::load(&file, &Device::Cpu).map_err(|error| error.to_string())?;
@@ -296,6 +304,7 @@ fn all_finite(tensors: &Tensors) -> candle_core::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::disk_model::{self, Disk};
     use std::sync::atomic::AtomicBool;
 
     const COURSE: Course = Course { total: 100, open: None };
@@ -341,6 +350,46 @@ mod tests {
         states.checkpoint(3, &Metrics::new(), || Ok(tensors(4.0))).expect("what did not verify is written anew");
         let state = states.newest().expect("it is whole again");
         assert_eq!((state.step, first(&state)), (3, 4.0));
+    }
+
+    /// Saves states 1 to 4; `acknowledge` hears of each that is saved.
+    fn save_four(folder: &Path, acknowledge: &dyn Fn(u64)) {
+        let stop = AtomicBool::new(false);
+        let places = Places::closed(folder);
+        let watch = Watch { events: &|_| {}, stop: &stop, states: Some(&places), checkpoint_seconds: 0.0 };
+        let mut states = States::new(&watch, COURSE);
+        for step in 1..=4 {
+            states.checkpoint(step, &Metrics::new(), || Ok(tensors(step as f32))).expect("it saves");
+            acknowledge(step);
+        }
+    }
+
+    /// A power cut at any moment of saving states: the newest that was acknowledged is there, or a later one, with the
+    /// bytes of its step.
+    #[test]
+    fn a_power_cut_at_any_moment_loses_no_state_that_was_acknowledged() {
+        let base = disk_model::folder();
+        let inside = |base: &Path| base.join("states").join("trajectory");
+        let moments = disk_model::states_of(Disk::new(base.path()), 0, |acknowledge| {
+            save_four(&inside(base.path()), acknowledge);
+        });
+        assert!(moments.len() > 30, "{} changes were heard of", moments.len());
+        for (moment, (disk, acknowledged)) in moments.iter().enumerate() {
+            for mut cut in disk_model::cuts(moment) {
+                let after = disk_model::folder();
+                disk.after(&mut cut, after.path());
+                let stop = AtomicBool::new(false);
+                let places = Places::closed(&inside(after.path()));
+                let watch = Watch { events: &|_| {}, stop: &stop, states: Some(&places), checkpoint_seconds: 1e9 };
+                let newest = States::new(&watch, COURSE).newest();
+                let step = newest.as_ref().map_or(0, |state| state.step);
+                assert!(
+                    step >= *acknowledged,
+                    "after change {moment} step {step}, and {acknowledged} was acknowledged"
+                );
+                assert!(newest.is_none_or(|state| first(&state) == state.step as f32), "a wrong byte in step {step}");
+            }
+        }
     }
 
     #[test]

@@ -110,6 +110,9 @@ pub enum Command {
         program: Program,
         /// A pipeline, a stage, the label of a cell, or the start of a key
         node: String,
+        /// Where to look, too.
+        #[command(flatten)]
+        remote: RemoteArg,
     },
     /// Show everything that made a result, back to the digests of data
     Lineage(super::lineage::Lineage),

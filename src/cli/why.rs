@@ -1,15 +1,17 @@
 //! `srlm why`: the reason for a stage's state, with what changed and where.
 
 use super::args::{Global, Program};
+use super::exit;
 use super::output::Output;
-use super::{exit, open};
+use super::remote::{RemoteArg, open_with_remote};
 use crate::driver::{self, Failure, Why};
 use crate::report::plan_table;
 
 /// Prints why a stage is cached or runs.
-pub fn why(program: &Program, node: &str, global: &Global, output: Output) -> Result<u8, Failure> {
-    let project = open(program, global, output)?;
+pub fn why(program: &Program, node: &str, remote: &RemoteArg, global: &Global, output: Output) -> Result<u8, Failure> {
+    let project = open_with_remote(program, remote, None, global, output)?;
     let why = driver::why(&project, node)?;
+    driver::remote_warnings(&project).iter().for_each(|warning| output.say(&format!("warning: {warning}")));
     if output.json {
         output.json_line(&why);
     } else {

@@ -150,7 +150,10 @@ fn share(one: &Machine, two: &Machine) {
     let planned = two.srlm(&["plan", "a.srlm", "--json"]).ok().objects();
     assert!(planned.iter().all(|stage| stage["status"] == "hit"), "{planned:?}");
     assert!(planned[0]["reason"].as_str().unwrap().starts_with("in the remote cache: made "), "{planned:?}");
-    assert!(!two.store().exists(), "`plan` leaves no trace");
+    let why = two.srlm(&["why", "a.srlm", "warm", "--json"]).ok().objects();
+    let warm = planned.iter().find(|stage| stage["name"] == "warm").unwrap();
+    assert_eq!((&why[0]["status"], &why[0]["reason"]), (&warm["status"], &warm["reason"]));
+    assert!(!two.store().exists(), "`plan` and `why` leave no trace");
 
     // Only the target's result is needed: what it was made from stays where it is.
     let taken = two.run(&[]);

@@ -32,6 +32,8 @@ struct Row {
     /// Bytes of its files; none where their list cannot be read.
     size: Option<u64>,
     pinned: bool,
+    /// Later results under its key with other bytes.
+    alternates: usize,
 }
 
 /// Lists the records that the filters let through.
@@ -42,14 +44,17 @@ pub fn ls(args: &Ls, global: &Global, output: Output) -> Result<u8, Failure> {
         output.say(&format!("warning: {} cannot be read: {}", skipped.path.display(), skipped.why));
     }
     let pins: BTreeSet<_> = store.pins()?.into_iter().map(|pin| pin.key).collect();
-    let row = |record: Record| Row { size: size(&store, &record), pinned: pins.contains(&record.key), record };
+    let row = |record: Record| -> Result<Row, Failure> {
+        let alternates = store.alternates(&record.key)?.len();
+        Ok(Row { size: size(&store, &record), pinned: pins.contains(&record.key), alternates, record })
+    };
     let is_asked_for = |record: &Record| {
         args.kind.as_ref().is_none_or(|kind| record.kind == *kind)
             && args.name.as_ref().is_none_or(|name| record.name == *name)
             && (!args.pinned || pins.contains(&record.key))
     };
     let is_empty = listing.records.is_empty();
-    let rows: Vec<Row> = listing.records.into_iter().filter(is_asked_for).map(row).collect();
+    let rows = listing.records.into_iter().filter(is_asked_for).map(row).collect::<Result<Vec<Row>, Failure>>()?;
     match (output.json, is_empty) {
         (true, _) => rows.iter().for_each(|row| output.json_line(&object(row))),
         (false, true) => output.result("the store is empty\n"),
@@ -74,6 +79,7 @@ fn object(row: &Row) -> serde_json::Value {
         "time": record.made.time,
         "bytes": row.size,
         "pinned": row.pinned,
+        "alternates": row.alternates,
     })
 }
 
@@ -82,12 +88,15 @@ fn table(rows: &[Row]) -> String {
     let right = ["work", "size"].map(|name| (name.to_string(), Align::Right));
     let notes = [(String::new(), Align::Left)];
     let mut grid = Grid::new(left.into_iter().chain(right).chain(notes));
-    for Row { record, size, pinned } in rows {
+    for Row { record, size, pinned, alternates } in rows {
         let made = record.made.time.clone();
         let size = size.map_or_else(|| "?".to_string(), bytes);
-        let note =
-            [pinned.then(|| "pinned".to_string()), record.alias_of.map(|of| format!("result of {}", of.short()))];
-        let note = note.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let notes = [
+            pinned.then(|| "pinned".to_string()),
+            record.alias_of.map(|of| format!("result of {}", of.short())),
+            (*alternates > 0).then(|| format!("{alternates} with other bytes")),
+        ];
+        let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let (key, work) = (record.key.short(), seconds(record.seconds));
         grid.row(vec![key, record.kind.clone(), record.name.clone(), made, work, size, note]);
     }

@@ -31,11 +31,11 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Where a pair stands. One that ends in an optional part reaches over the blanks and comments before it: its place is
+    /// put together from those of its parts.
     fn span(&self, pair: &Pair<Rule>) -> Span {
         let span = pair.as_span();
-        // A pair that ends in an optional part may reach over the blanks and comments before it.
-        let end = span.start() + pair.as_str().trim_end().len();
-        Span::new(self.source, self.base + span.start(), self.base + end)
+        Span::new(self.source, self.base + span.start(), self.base + span.end())
     }
 
     fn ident(&self, pair: &Pair<Rule>) -> Ident {
@@ -165,15 +165,19 @@ impl Builder<'_> {
     }
 
     fn ty(&mut self, pair: Pair<Rule>) -> Option<TypeExpr> {
-        let span = self.span(&pair);
         let mut parts = kids(pair);
         let mut ty = self.type_atom(parts.next()?)?;
         for part in parts {
-            let kind = match part.as_rule() {
-                Rule::opt_mark => TypeKind::Optional(Box::new(ty)),
-                _ => TypeKind::Function(Box::new(ty), Box::new(self.ty(part)?)),
+            let (start, mark) = (ty.span, self.span(&part));
+            let (kind, end) = match part.as_rule() {
+                Rule::opt_mark => (TypeKind::Optional(Box::new(ty)), mark),
+                _ => {
+                    let result = self.ty(part)?;
+                    let end = result.span;
+                    (TypeKind::Function(Box::new(ty), Box::new(result)), end)
+                }
             };
-            ty = TypeExpr { kind, span };
+            ty = TypeExpr { kind, span: start.to(end) };
         }
         Some(ty)
     }
@@ -183,11 +187,17 @@ impl Builder<'_> {
         let parts: Vec<_> = kids(pair).collect();
         let kind = match parts.first()?.as_rule() {
             Rule::ty => TypeKind::List(Box::new(self.ty(parts.into_iter().next()?)?)),
-            Rule::string => TypeKind::Strings(parts.iter().map(|part| self.plain_text(part)).collect::<Option<_>>()?),
+            Rule::string => return self.strings(&parts),
             Rule::record_type => TypeKind::Record(self.record_type(parts.into_iter().next()?)?),
             _ => return self.type_name(parts.into_iter().next()?),
         };
         Some(TypeExpr { kind, span })
+    }
+
+    fn strings(&mut self, parts: &[Pair<Rule>]) -> Option<TypeExpr> {
+        let span = self.span(parts.first()?).to(self.span(parts.last()?));
+        let texts = parts.iter().map(|part| self.plain_text(part)).collect::<Option<_>>()?;
+        Some(TypeExpr { kind: TypeKind::Strings(texts), span })
     }
 
     fn type_name(&mut self, path: Pair<Rule>) -> Option<TypeExpr> {
@@ -338,12 +348,7 @@ impl Builder<'_> {
     }
 
     fn number(&mut self, text: &str, span: Span) -> Option<ExprKind> {
-        let digits = text.replace('_', "");
-        let parsed = if digits.contains(['.', 'e']) {
-            digits.parse().ok().filter(|value: &f64| value.is_finite()).map(ExprKind::Float)
-        } else {
-            digits.parse().ok().map(ExprKind::Int)
-        };
+        let parsed = number(text);
         if parsed.is_none() {
             let message = "this number is too large";
             self.diagnostics.push(Diagnostic::error(codes::NUMBER_TOO_LARGE, message, span, "does not fit in 64 bits"));
@@ -405,6 +410,16 @@ impl Builder<'_> {
             None => None,
         };
         Some(ExprKind::Comprehension(Box::new(Comprehension { item, name, values, condition })))
+    }
+}
+
+/// The number that is written like this; `None` where it is too large.
+pub(super) fn number(text: &str) -> Option<ExprKind> {
+    let digits = text.replace('_', "");
+    if digits.contains(['.', 'e']) {
+        digits.parse().ok().filter(|value: &f64| value.is_finite()).map(ExprKind::Float)
+    } else {
+        digits.parse().ok().map(ExprKind::Int)
     }
 }
 

@@ -23,6 +23,7 @@ mod build;
 mod change;
 mod check;
 mod datum;
+mod direct;
 mod eval;
 mod expected;
 mod foreign_fields;

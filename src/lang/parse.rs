@@ -2,6 +2,7 @@
 
 use super::ast::*;
 use super::build::{Builder, kids};
+use super::direct;
 use super::expected::syntax_error;
 use super::rules::{Grammar, Rule};
 use super::scan::{self, Slice};
@@ -74,19 +75,10 @@ fn parse_share(source: SourceId, text: &str, share: &[Slice]) -> Parsed {
 }
 
 fn parse_item(source: SourceId, slice: &Slice, code: &str, done: &mut Parsed) {
-    let mut builder = Builder { source, code, base: slice.start, diagnostics: Vec::new() };
-    let parsed = match slice.broken {
-        true => Ok(None),
-        false => Grammar::parse(Rule::item_only, code).map(Some),
-    };
-    let item = match parsed {
-        Ok(pairs) => pairs
-            .and_then(|mut pairs| pairs.next())
-            .and_then(|pair| kids(pair).next())
-            .and_then(|pair| builder.item(pair)),
-        Err(error) => {
-            builder.diagnostics.push(syntax_error(source, slice.start, Rule::item_only, code, &error));
-            None
+    let item = match slice.broken {
+        true => None,
+        false => {
+            direct::item(source, code, slice.start).or_else(|| by_grammar(source, slice, code, &mut done.diagnostics))
         }
     };
     match item {
@@ -96,7 +88,34 @@ fn parse_item(source: SourceId, slice: &Slice, code: &str, done: &mut Parsed) {
         }
         None => done.file.broken.extend(second_word(code)),
     }
-    done.diagnostics.append(&mut builder.diagnostics);
+}
+
+/// The item by the parser of the grammar, which says what is wrong with it.
+fn by_grammar(source: SourceId, slice: &Slice, code: &str, found: &mut Vec<Diagnostic>) -> Option<ItemKind> {
+    let mut builder = Builder { source, code, base: slice.start, diagnostics: Vec::new() };
+    let item = match Grammar::parse(Rule::item_only, code) {
+        Ok(mut pairs) => pairs.next().and_then(|pair| kids(pair).next()).and_then(|pair| builder.item(pair)),
+        Err(error) => {
+            builder.diagnostics.push(syntax_error(source, slice.start, Rule::item_only, code, &error));
+            None
+        }
+    };
+    found.append(&mut builder.diagnostics);
+    item
+}
+
+/// Each item of a text as the two parsers see it: by hand, and by the grammar where that finds nothing wrong.
+#[cfg(test)]
+pub(super) fn both_ways(text: &str) -> Vec<(String, Option<ItemKind>, Option<ItemKind>)> {
+    let source = SourceId(7);
+    let scan = scan::scan(source, text);
+    let whole = scan.slices.iter().filter(|slice| !slice.broken);
+    let both = whole.map(|slice| {
+        let (code, mut found) = (slice.code(&scan.masked), Vec::new());
+        let item = by_grammar(source, slice, code, &mut found).filter(|_| found.is_empty());
+        (code.to_string(), direct::item(source, code, slice.start), item)
+    });
+    both.collect()
 }
 
 /// Parses one expression: the value of `-p name=expr`, which starts at byte `base` of its source.

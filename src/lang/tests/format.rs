@@ -13,7 +13,7 @@ fn repository() -> &'static Path {
 }
 
 /// The `.srlm` files below some folders.
-fn programs(folders: &[&str]) -> Vec<(PathBuf, String)> {
+pub(super) fn programs(folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> = folders.iter().map(|name| repository().join(name)).collect();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {

@@ -1,6 +1,7 @@
 //! The language as a whole: what programs evaluate to. What they mean is specified by `tests/spec`.
 
 mod catalogue;
+mod direct;
 mod format;
 mod generate;
 mod index;

@@ -95,14 +95,7 @@ pub enum Command {
         remote: RemoteArg,
     },
     /// Print the comparisons of a file, from the results in the store
-    Compare {
-        /// The file.
-        #[command(flatten)]
-        program: Program,
-        /// Only this `compare`
-        #[arg(long, value_name = "NAME")]
-        target: Vec<String>,
-    },
+    Compare(super::compare::Compare),
     /// Explain why a stage would run, or where its result comes from
     Why {
         /// The file.

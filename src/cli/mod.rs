@@ -51,7 +51,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Plan { program, target, out, remote } => {
             plan::plan(program, target, out.as_deref(), remote, &cli.global, output)
         }
-        Command::Compare { program, target } => compare::compare(program, target, &cli.global, output),
+        Command::Compare(args) => compare::compare(args, &cli.global, output),
         Command::Why { program, node, remote } => why::why(program, node, remote, &cli.global, output),
         Command::Runs(args) => runs::runs(args, &cli.global, output),
         Command::Diff(args) => diff::diff(args, &cli.global, output),

@@ -3,7 +3,7 @@
 use super::cost::{Cost, Records};
 use super::scores::{correct_by_holm, difference, estimate, items};
 use super::{Failure, Project};
-use crate::eval::score::ItemScore;
+use crate::eval::compare::Repeats;
 use crate::lang::program::{Cell, Compare, Sweep};
 use crate::plan::graph::cell_label;
 use crate::report::compare_table::{CompareRow, CompareTable};
@@ -28,7 +28,7 @@ pub fn compare(project: &Project, names: &[String]) -> Result<Vec<CompareTable>,
 struct Row<'a> {
     labels: Vec<String>,
     cells: Vec<&'a Cell>,
-    items: Vec<ItemScore>,
+    repeats: Repeats,
     missing: usize,
     cost: Cost,
 }
@@ -44,7 +44,7 @@ fn table(project: &Project, compare: &Compare) -> Result<CompareTable, Failure> 
     let mut rows = group(sweep, &compare.by);
     rows.iter_mut().try_for_each(|row| read(project, &mut records, sweep, compare, row))?;
     let baseline: Vec<String> = compare.by.iter().map(|axis| coordinate(&compare.baseline, axis)).collect();
-    let reference = rows.iter().find(|row| row.labels == baseline).map(|row| row.items.clone()).unwrap_or_default();
+    let reference = rows.iter().find(|row| row.labels == baseline).map(|row| row.repeats.clone()).unwrap_or_default();
     let mut rows: Vec<CompareRow> = rows.into_iter().map(|row| finish(row, &baseline, &reference)).collect();
     correct_by_holm(rows.iter_mut().filter_map(|row| row.versus.as_mut()));
     Ok(CompareTable {
@@ -64,14 +64,16 @@ fn group<'a>(sweep: &'a Sweep, by: &[String]) -> Vec<Row<'a>> {
         let labels: Vec<String> = by.iter().map(|axis| coordinate(&cell.coordinates, axis)).collect();
         match rows.iter_mut().find(|row| row.labels == labels) {
             Some(row) => row.cells.push(cell),
-            None => rows.push(Row { labels, cells: vec![cell], items: vec![], missing: 0, cost: Cost::default() }),
+            None => {
+                rows.push(Row { labels, cells: vec![cell], repeats: Repeats::new(), missing: 0, cost: Cost::default() })
+            }
         }
     }
     rows
 }
 
-/// Reads the results of a row's cells; items are named by the cell's other coordinates too, so that the same item
-/// under another seed is paired with its like.
+/// Reads the results of a row's cells, each under its label on the axis that repeats the row, so that it is paired with
+/// its like.
 fn read(
     project: &Project,
     records: &mut Records,
@@ -88,31 +90,23 @@ fn read(
             continue;
         };
         let mut benches = items(project, record)?;
-        let others = cell.coordinates.iter().filter(|(axis, _)| !compare.by.contains(axis));
-        let prefix: String = others.map(|(axis, value)| format!("{axis}={value}/")).collect();
-        for mut item in benches.remove(&compare.bench).unwrap_or_default() {
-            item.id.insert_str(0, &prefix);
-            row.items.push(item);
-        }
-        let cost = records.cost_of(target.node)?;
-        row.cost.seconds += cost.seconds;
-        if let Some(tokens) = cost.trained_tokens {
-            *row.cost.trained_tokens.get_or_insert(0.0) += tokens;
-        }
+        let repeat = compare.across.as_ref().map(|axis| coordinate(&cell.coordinates, axis)).unwrap_or_default();
+        row.repeats.entry(repeat).or_default().extend(benches.remove(&compare.bench).unwrap_or_default());
+        row.cost.add(&records.cost_of(target.node)?);
     }
     Ok(())
 }
 
-fn finish(row: Row, baseline: &[String], reference: &[ItemScore]) -> CompareRow {
+fn finish(row: Row, baseline: &[String], reference: &Repeats) -> CompareRow {
     let made = (row.cells.len() - row.missing).max(1) as f64;
-    let compared = row.labels != baseline && !row.items.is_empty();
     CompareRow {
         cells: row.cells.len(),
         missing: row.missing,
-        result: (!row.items.is_empty()).then(|| estimate(&row.items)),
-        versus: if compared { difference(reference, &row.items) } else { None },
+        result: estimate(&row.repeats),
+        versus: if row.labels == baseline { None } else { difference(reference, &row.repeats) },
         seconds: row.cost.seconds / made,
         trained_tokens: row.cost.trained_tokens.map(|tokens| tokens / made),
+        peak_memory: row.cost.peak_memory,
         labels: row.labels,
     }
 }

@@ -1,16 +1,29 @@
-//! What a result cost: the work of every stage behind it.
+//! What a result cost: the work of every stage behind it, and the memory of the one that needed most.
 
 use super::Project;
 use crate::store::{Record, StoreError};
 use std::collections::BTreeMap;
 
-/// Seconds and trained tokens of some stages.
+/// Seconds, trained tokens and memory of some stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Seconds of work.
     pub seconds: f64,
     /// Tokens trained on; `None` where no stage tells.
     pub trained_tokens: Option<f64>,
+    /// Bytes that the stage of the greatest need had at its peak; `None` where no stage tells.
+    pub peak_memory: Option<u64>,
+}
+
+impl Cost {
+    /// The cost of both.
+    pub fn add(&mut self, other: &Cost) {
+        self.seconds += other.seconds;
+        if let Some(tokens) = other.trained_tokens {
+            *self.trained_tokens.get_or_insert(0.0) += tokens;
+        }
+        self.peak_memory = self.peak_memory.max(other.peak_memory);
+    }
 }
 
 /// Reads records and remembers them: comparisons ask for the same ones again and again.
@@ -48,10 +61,11 @@ impl<'a> Records<'a> {
             let record = self.get(node)?.cloned();
             let key = &self.project.graph.node(node).key;
             if let Some(record) = record.or_else(|| self.project.store.remembered(key)) {
-                cost.seconds += record.seconds_in_all();
-                if let Some(tokens) = record.metrics.get("trained_tokens") {
-                    *cost.trained_tokens.get_or_insert(0.0) += tokens;
-                }
+                cost.add(&Cost {
+                    seconds: record.seconds_in_all(),
+                    trained_tokens: record.metrics.get("trained_tokens").copied(),
+                    peak_memory: record.made.peak_memory,
+                });
             }
         }
         Ok(cost)

@@ -3,6 +3,7 @@
 use super::cost::Records;
 use super::{Failure, Project};
 use crate::base::seed::Seed;
+use crate::eval::compare::{self, Repeats};
 use crate::eval::score::{self, ITEMS_FILE, ItemScore};
 use crate::eval::stats::holm;
 use crate::plan::{Plan, Target};
@@ -28,22 +29,23 @@ pub fn scores(project: &Project, plan: &Plan) -> Result<Vec<ScoresRow>, Failure>
         };
         let seconds = records.cost_of(target.node)?.seconds;
         for (bench, items) in benches {
-            rows.push(row(&target.label, &bench, &items, above.get(&bench), seconds));
-            above.insert(bench, items);
+            let once = Repeats::from([(String::new(), items)]);
+            rows.extend(row(&target.label, &bench, &once, above.get(&bench), seconds));
+            above.insert(bench, once);
         }
     }
     correct_by_holm(rows.iter_mut().filter_map(|row| row.versus_above.as_mut()));
     Ok(rows)
 }
 
-fn row(pipeline: &str, bench: &str, items: &[ItemScore], above: Option<&Vec<ItemScore>>, seconds: f64) -> ScoresRow {
-    ScoresRow {
+fn row(pipeline: &str, bench: &str, items: &Repeats, above: Option<&Repeats>, seconds: f64) -> Option<ScoresRow> {
+    Some(ScoresRow {
         pipeline: pipeline.to_string(),
         bench: bench.to_string(),
-        accuracy: estimate(items),
+        accuracy: estimate(items)?,
         versus_above: above.and_then(|above| difference(above, items)),
         seconds,
-    }
+    })
 }
 
 /// The results in a scores artifact; none where the record holds something else.
@@ -58,19 +60,17 @@ pub(super) fn items(project: &Project, record: &Record) -> Result<Benches, Failu
     Ok(benches)
 }
 
-/// Accuracy with its interval: Wilson's, or the bootstrap's where items were sampled several times.
-pub(super) fn estimate(items: &[ItemScore]) -> Estimate {
-    let summary = score::summarise(&items.iter().collect::<Vec<_>>(), statistics_seed());
-    let value = |name: &str| summary.get(name).copied().unwrap_or(f64::NAN);
-    Estimate { n: items.len(), mean: value("accuracy"), low: value("accuracy_low"), high: value("accuracy_high") }
+/// Accuracy with its interval; none without an item.
+pub(super) fn estimate(repeats: &Repeats) -> Option<Estimate> {
+    let found = compare::accuracy(repeats, statistics_seed())?;
+    Some(Estimate { n: found.n, mean: found.mean, low: found.interval.low, high: found.interval.high })
 }
 
 /// The paired difference `second` − `first`; none without a common item. Its p is not corrected yet.
-pub(super) fn difference(first: &[ItemScore], second: &[ItemScore]) -> Option<Difference> {
-    let found = score::compare(first, second, statistics_seed());
-    let method = if found.method == "mcnemar" { "mcnemar" } else { "paired_bootstrap" };
-    let (pairs, mean, low, high, p) = (found.items, found.difference, found.low, found.high, found.p_value);
-    (pairs > 0).then_some(Difference { pairs, mean, low, high, p, method })
+pub(super) fn difference(first: &Repeats, second: &Repeats) -> Option<Difference> {
+    let found = compare::compare(first, second, statistics_seed())?;
+    let (mean, low, high, p) = (found.difference, found.low, found.high, found.p_value);
+    Some(Difference { pairs: found.pairs, mean, low, high, p, method: found.method.word() })
 }
 
 /// Holm's correction over all differences of a table.

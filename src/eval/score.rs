@@ -1,6 +1,6 @@
-//! Scoring completions item by item, the summary of a benchmark, and the comparison of two models on the same items.
+//! Scoring completions item by item, and the summary of a benchmark.
 
-use super::stats::{self, Interval, Paired};
+use super::stats::{self, Interval};
 use crate::base::fs::write_atomic;
 use crate::base::seed::Seed;
 use crate::data::row::Row;
@@ -190,46 +190,6 @@ pub fn read_items(path: &Path) -> io::Result<Vec<ItemScore>> {
     text.lines().enumerate().map(parse).collect()
 }
 
-/// Two models on the same items.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// Items that both have.
-    pub items: usize,
-    /// Items that only one of them has; they are left out.
-    pub unpaired: usize,
-    /// The second's accuracy minus the first's, on the items both have.
-    pub difference: f64,
-    /// Lower end of the difference's 95 % interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Two-sided probability of such a difference without a true one.
-    pub p_value: f64,
-    /// `mcnemar` (exact, interval by Newcombe) for one sample an item, else `paired_bootstrap`.
-    pub method: String,
-}
-
-/// Compares two models paired by item.
-pub fn compare(first: &[ItemScore], second: &[ItemScore], seed: Seed) -> Comparison {
-    let key = |item: &ItemScore| (item.bench.clone(), item.id.clone());
-    let by_id: BTreeMap<_, &ItemScore> = second.iter().map(|item| (key(item), item)).collect();
-    let pairs: Vec<(&ItemScore, &ItemScore)> =
-        first.iter().filter_map(|item| Some((item, *by_id.get(&key(item))?))).collect();
-    let unpaired = (first.len() + by_id.len()).saturating_sub(2 * pairs.len());
-    let single = pairs.iter().all(|(first, second)| first.samples == 1 && second.samples == 1);
-    let (difference, interval, p_value, method) = if single {
-        let counts = Paired::count(pairs.iter().map(|(first, second)| (first.correct == 1, second.correct == 1)));
-        (counts.difference(), counts.difference_interval(), counts.mcnemar(), "mcnemar")
-    } else {
-        let (first, second): (Vec<f64>, Vec<f64>) =
-            pairs.iter().map(|(first, second)| (first.accuracy(), second.accuracy())).unzip();
-        let result = stats::paired_bootstrap(&first, &second, seed);
-        (result.difference, result.interval, result.p_value, "paired_bootstrap")
-    };
-    let Interval { low, high } = interval;
-    Comparison { items: pairs.len(), unpaired, difference, low, high, p_value, method: method.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,16 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn scores_survive_the_files_and_are_paired_by_item() {
+    fn scores_survive_the_files() {
         let folder = tempfile::tempdir().unwrap();
         let worse: Vec<_> = (0..40).map(|id| item(id, &[if id < 10 { "#### 18" } else { "#### 1" }])).collect();
-        let mut better: Vec<_> = (0..40).map(|id| item(id, &[if id < 30 { "#### 18" } else { "#### 1" }])).collect();
-        better.reverse();
         let summaries = write_scores(folder.path(), &worse, Seed::new(0)).unwrap();
         assert_eq!(summaries["arith"]["accuracy"], 0.25);
         assert_eq!(read_items(&folder.path().join(ITEMS_FILE)).unwrap(), worse);
-        let result = compare(&worse, &better[..39], Seed::new(0));
-        assert_eq!((result.items, result.unpaired, result.method.as_str()), (39, 1, "mcnemar"));
-        assert!(result.p_value < 1e-4 && result.low > 0.3, "{result:?}");
     }
 }

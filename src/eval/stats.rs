@@ -60,9 +60,15 @@ pub fn wilson(successes: u64, n: u64) -> Interval {
     if n == 0 {
         return Interval { low: 0.0, high: 1.0 };
     }
-    let (n, p, z2) = (n as f64, successes as f64 / n as f64, Z95 * Z95);
+    wilson_of_share(successes as f64 / n as f64, n as f64, Z95)
+}
+
+/// Wilson's score interval of a share `p` of `n` independent values, which need not be a whole number, `z` standard
+/// errors to both sides.
+pub(super) fn wilson_of_share(p: f64, n: f64, z: f64) -> Interval {
+    let z2 = z * z;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     // The ends at 0 and n are exact; only rounding would put them elsewhere.
     let low = if p == 0.0 { 0.0 } else { (centre - half).max(0.0) };
     let high = if p == 1.0 { 1.0 } else { (centre + half).min(1.0) };

@@ -1,7 +1,7 @@
 //! The table of a `compare`: what each row reached, how it differs from the baseline, what it cost.
 
 use super::grid::{Align, Grid};
-use super::number::{count, p_value, percent, points, seconds};
+use super::number::{bytes, count, p_value, percent, points, seconds};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -39,6 +39,8 @@ pub struct CompareRow {
     pub seconds: f64,
     /// Tokens trained on in those stages; `None` where no stage tells.
     pub trained_tokens: Option<f64>,
+    /// Bytes that the stage of the greatest need had at its peak; `None` where no stage tells.
+    pub peak_memory: Option<u64>,
 }
 
 /// A share with its 95 % interval.
@@ -67,29 +69,39 @@ pub struct Difference {
     pub high: f64,
     /// Two-sided, corrected over the rows of the table.
     pub p: f64,
-    /// The test behind `p`: `mcnemar`, or `paired_bootstrap` where items were sampled several times.
+    /// The test behind `p`: `mcnemar`; `paired_bootstrap` where items were sampled several times; `crossed` where a row
+    /// has several seeds, with items and seeds as crossed random effects.
     pub method: &'static str,
 }
 
 impl CompareTable {
     /// The table as text.
     pub fn render(&self) -> String {
-        let baseline: Vec<_> =
-            self.by.iter().zip(&self.baseline).map(|(axis, label)| format!("{axis} {label}")).collect();
-        let title = format!("{}: {}, differences to {}", self.name, self.metric, baseline.join(", "));
+        let title = self.title();
         let mut grid = Grid::new(self.columns());
         self.rows.iter().for_each(|row| grid.row(self.cells(row)));
         format!("{title}\n\n{}\n{}", grid.render(), self.legend())
     }
 
-    fn columns(&self) -> Vec<(String, Align)> {
+    /// What the table is about, in a line.
+    pub(super) fn title(&self) -> String {
+        let baseline: Vec<_> =
+            self.by.iter().zip(&self.baseline).map(|(axis, label)| format!("{axis} {label}")).collect();
+        let versus =
+            if baseline.is_empty() { String::new() } else { format!(", differences to {}", baseline.join(", ")) };
+        format!("{}: {}{versus}", self.name, self.metric)
+    }
+
+    /// The headings, and where the texts below them stand.
+    pub(super) fn columns(&self) -> Vec<(String, Align)> {
         let heading = self.metric.rsplit('.').next().unwrap_or(&self.metric);
         let labels = self.by.iter().map(|axis| (axis.clone(), Align::Left));
-        let numbers = [heading, "95% interval", "n", "difference", "95% interval", "p", "cost", "trained"];
+        let numbers = [heading, "95% interval", "n", "difference", "95% interval", "p", "cost", "trained", "memory"];
         labels.chain(numbers.map(|name| (name.to_string(), Align::Right))).collect()
     }
 
-    fn cells(&self, row: &CompareRow) -> Vec<String> {
+    /// A row's texts.
+    pub(super) fn cells(&self, row: &CompareRow) -> Vec<String> {
         let mut cells = row.labels.clone();
         cells.extend(match &row.result {
             Some(result) => [percent(result.mean), interval(result.low, result.high), count(result.n as u64)],
@@ -101,20 +113,38 @@ impl CompareTable {
             None => Default::default(),
         });
         let tokens = row.trained_tokens.map(|tokens| count(tokens as u64) + " tok").unwrap_or_default();
-        cells.extend(if row.result.is_some() { [seconds(row.seconds), tokens] } else { Default::default() });
+        let memory = row.peak_memory.map(bytes).unwrap_or_default();
+        cells.extend(if row.result.is_some() { [seconds(row.seconds), tokens, memory] } else { Default::default() });
         cells
     }
 
-    fn legend(&self) -> String {
+    /// What stands below the table.
+    pub(super) fn legend(&self) -> String {
         let missing: usize = self.rows.iter().map(|row| row.missing).sum();
         let across = self.across.as_ref().map(|axis| format!(" and {axis}")).unwrap_or_default();
         let tests = methods(self.rows.iter().filter_map(|row| row.versus.as_ref()));
         let mut text = format!("Differences in percentage points, paired by item{across}{tests}.\n");
-        text += "A cost is the time of all stages behind a result, shared ones included.\n";
+        text += &self.reach();
+        text += "A cost is the time of all stages behind a result, shared ones included; memory is the largest peak of one.\n";
         if missing > 0 {
             text += &format!("Cells of the sweep without a result yet: {missing}. Run the file to make them.\n");
         }
         text
+    }
+}
+
+impl CompareTable {
+    /// What the intervals speak of, where a row may be repeated.
+    fn reach(&self) -> String {
+        let Some(axis) = &self.across else { return String::new() };
+        let made = self.rows.iter().map(|row| row.cells - row.missing).max().unwrap_or(0);
+        match made {
+            0 => String::new(),
+            1 => format!("Intervals are over items: one {axis} says nothing of another.\n"),
+            _ => format!(
+                "Intervals are over items and {axis}, both drawn at random: they hold for others, too, and are wide where there are few.\n"
+            ),
+        }
     }
 }
 
@@ -124,6 +154,7 @@ pub(super) fn methods<'a>(differences: impl Iterator<Item = &'a Difference>) -> 
     let name = |name: &str| match name {
         "mcnemar" => "McNemar's exact test".to_string(),
         "paired_bootstrap" => "paired bootstrap".to_string(),
+        "crossed" => "Student's t over items and repeats".to_string(),
         other => other.to_string(),
     };
     let names: Vec<String> = names.into_iter().map(name).collect();
@@ -151,7 +182,8 @@ mod tests {
     fn row(label: &str, result: Option<Estimate>, versus: Option<Difference>) -> CompareRow {
         let missing = usize::from(result.is_none());
         let labels = vec![label.to_string()];
-        CompareRow { labels, cells: 3, missing, result, versus, seconds: 83.0, trained_tokens: Some(1_234_567.0) }
+        let (trained_tokens, peak_memory) = (Some(1_234_567.0), Some(70 << 20));
+        CompareRow { labels, cells: 3, missing, result, versus, seconds: 83.0, trained_tokens, peak_memory }
     }
 
     #[test]
@@ -170,17 +202,18 @@ mod tests {
                 row("kd_rl", None, None),
             ],
         };
-        insta::assert_snapshot!(table.render(), @r"
+        insta::assert_snapshot!(table.render(), @r#"
         which_order: exam.arith.accuracy, differences to order rl
 
-        order   accuracy    95% interval      n  difference    95% interval        p    cost        trained
-        rl         42.5%  [40.5%, 44.5%]  1,500    baseline                           83.0 s  1,234,567 tok
-        sft_rl     55.0%  [53.0%, 57.0%]  1,500       +12.5  [+10.0, +15.0]  p<0.001  83.0 s  1,234,567 tok
+        order   accuracy    95% interval      n  difference    95% interval        p    cost        trained    memory
+        rl         42.5%  [40.5%, 44.5%]  1,500    baseline                           83.0 s  1,234,567 tok  70.0 MiB
+        sft_rl     55.0%  [53.0%, 57.0%]  1,500       +12.5  [+10.0, +15.0]  p<0.001  83.0 s  1,234,567 tok  70.0 MiB
         kd_rl    not run
 
         Differences in percentage points, paired by item and seed; p by McNemar's exact test, corrected by Holm's method.
-        A cost is the time of all stages behind a result, shared ones included.
+        Intervals are over items and seed, both drawn at random: they hold for others, too, and are wide where there are few.
+        A cost is the time of all stages behind a result, shared ones included; memory is the largest peak of one.
         Cells of the sweep without a result yet: 1. Run the file to make them.
-        ");
+        "#);
     }
 }

@@ -1,5 +1,6 @@
 //! Listeners on the event stream, and the tables a person reads. Nothing here prints: writers are handed in.
 
+pub mod compare_format;
 pub mod compare_table;
 pub mod fanout;
 pub mod graph;

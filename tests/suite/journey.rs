@@ -64,6 +64,39 @@ fn compare_prints_rows_with_intervals_and_differences() {
     }
 }
 
+/// Two seeds under two trainings: the same items twice are no new items.
+const SEEDS: &str = r#"
+let rows = arith_problems { split: "train", items: 24, levels: [1], seed: 5 }
+let test = arith_problems { split: "test", items: 12, levels: [1], seed: 6 }
+let base = init_model { layers: 1, hidden: 32, heads: 2, kv_heads: 1, intermediate: 64, vocab: 320 }
+suite exam { arith: bench(test, max_completion_length: 6tok) }
+sweep trained {
+  over rate in { slow: 1e-4, fast: 1e-2 }
+  over seed in [1, 2]
+  return base |> sft { data: rows, budget: 2steps, learning_rate: rate, batch: 8seqs, seed: seed } |> evaluate(exam)
+}
+compare rates { of: trained, metric: exam.arith.accuracy, across: seed, baseline: { rate: "slow" } }
+"#;
+
+#[test]
+fn seeds_repeat_a_row_and_tables_are_written_for_papers_and_spreadsheets() {
+    let project = Project::quick();
+    project.write("seeds.srlm", SEEDS);
+    project.srlm(&["run", "seeds.srlm"]).ok();
+    let tables = project.srlm(&["compare", "seeds.srlm", "--json"]).ok().objects();
+    let row = &tables[0]["rows"][1];
+    assert_eq!((&row["cells"], &row["result"]["n"], &row["versus"]["pairs"]), (&2.into(), &24.into(), &24.into()));
+    assert_eq!(row["versus"]["method"], "crossed");
+    assert!(row["peak_memory"].as_u64().unwrap() > 1 << 20);
+    project.srlm(&["compare", "seeds.srlm", "-o", "table.tex"]).ok();
+    let latex = std::fs::read_to_string(project.path().join("table.tex")).unwrap();
+    assert!(latex.contains("\\begin{tabular}{lrrrrrrrrr}") && latex.contains("  slow & "), "{latex}");
+    let csv = project.srlm(&["compare", "seeds.srlm", "--format", "csv"]).ok().out();
+    assert!(csv.starts_with("rate,cells,missing,n,mean,") && csv.lines().count() == 3, "{csv}");
+    let answer = project.srlm(&["compare", "seeds.srlm", "--format", "xls"]);
+    assert!(answer.code() == Some(2) && answer.err().contains("markdown"), "{}", answer.err());
+}
+
 /// The results of a run that nobody disturbed.
 fn undisturbed() -> Vec<String> {
     let project = Project::quick();

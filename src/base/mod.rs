@@ -11,6 +11,7 @@ pub mod fs;
 pub mod fs_trace;
 pub mod hash_file;
 pub mod kind;
+pub mod measure;
 pub mod memory;
 pub mod seal;
 pub mod seed;

@@ -11,7 +11,7 @@ use crate::report::compare_table::{CompareRow, CompareTable};
 /// The comparisons of these names, or all of them. A cell without a result is counted as missing.
 ///
 /// # Errors
-/// [`Failure::Input`] for an unknown name or a metric that cannot be paired, [`Failure::Machine`] where a result cannot
+/// [`Failure::Input`] for an unknown name, [`Failure::Machine`] where a result cannot
 /// be read.
 pub fn compare(project: &Project, names: &[String]) -> Result<Vec<CompareTable>, Failure> {
     let compares = &project.checked.program.compares;
@@ -34,10 +34,6 @@ struct Row<'a> {
 }
 
 fn table(project: &Project, compare: &Compare) -> Result<CompareTable, Failure> {
-    if compare.metric != "accuracy" {
-        let why = format!("`{}` compares `{}`: only `accuracy` can be compared so far", compare.name, compare.metric);
-        return Err(Failure::Input(why));
-    }
     let sweep = project.checked.program.sweeps.iter().find(|sweep| sweep.name == compare.of);
     let sweep = sweep.ok_or_else(|| Failure::Input(format!("there is no sweep `{}`", compare.of)))?;
     let mut records = Records::new(project);
@@ -45,7 +41,7 @@ fn table(project: &Project, compare: &Compare) -> Result<CompareTable, Failure> 
     rows.iter_mut().try_for_each(|row| read(project, &mut records, sweep, compare, row))?;
     let baseline: Vec<String> = compare.by.iter().map(|axis| coordinate(&compare.baseline, axis)).collect();
     let reference = rows.iter().find(|row| row.labels == baseline).map(|row| row.repeats.clone()).unwrap_or_default();
-    let mut rows: Vec<CompareRow> = rows.into_iter().map(|row| finish(row, &baseline, &reference)).collect();
+    let mut rows: Vec<CompareRow> = rows.into_iter().map(|row| finish(compare, row, &baseline, &reference)).collect();
     correct_by_holm(rows.iter_mut().filter_map(|row| row.versus.as_mut()));
     Ok(CompareTable {
         name: compare.name.clone(),
@@ -97,13 +93,13 @@ fn read(
     Ok(())
 }
 
-fn finish(row: Row, baseline: &[String], reference: &Repeats) -> CompareRow {
+fn finish(compare: &Compare, row: Row, baseline: &[String], reference: &Repeats) -> CompareRow {
     let made = (row.cells.len() - row.missing).max(1) as f64;
     CompareRow {
         cells: row.cells.len(),
         missing: row.missing,
-        result: estimate(&row.repeats),
-        versus: if row.labels == baseline { None } else { difference(reference, &row.repeats) },
+        result: estimate(compare.metric, &row.repeats),
+        versus: if row.labels == baseline { None } else { difference(compare.metric, reference, &row.repeats) },
         seconds: row.cost.seconds / made,
         trained_tokens: row.cost.trained_tokens.map(|tokens| tokens / made),
         peak_memory: row.cost.peak_memory,

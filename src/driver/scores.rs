@@ -2,6 +2,7 @@
 
 use super::cost::Records;
 use super::{Failure, Project};
+use crate::base::measure::Measure;
 use crate::base::seed::Seed;
 use crate::eval::compare::{self, Repeats};
 use crate::eval::score::{self, ITEMS_FILE, ItemScore};
@@ -42,8 +43,8 @@ fn row(pipeline: &str, bench: &str, items: &Repeats, above: Option<&Repeats>, se
     Some(ScoresRow {
         pipeline: pipeline.to_string(),
         bench: bench.to_string(),
-        accuracy: estimate(items)?,
-        versus_above: above.and_then(|above| difference(above, items)),
+        accuracy: estimate(Measure::Accuracy, items)?,
+        versus_above: above.and_then(|above| difference(Measure::Accuracy, above, items)),
         seconds,
     })
 }
@@ -60,15 +61,15 @@ pub(super) fn items(project: &Project, record: &Record) -> Result<Benches, Failu
     Ok(benches)
 }
 
-/// Accuracy with its interval; none without an item.
-pub(super) fn estimate(repeats: &Repeats) -> Option<Estimate> {
-    let found = compare::accuracy(repeats, statistics_seed())?;
+/// The mean with its interval; none without an item.
+pub(super) fn estimate(measure: Measure, repeats: &Repeats) -> Option<Estimate> {
+    let found = compare::estimate(measure, repeats, statistics_seed())?;
     Some(Estimate { n: found.n, mean: found.mean, low: found.interval.low, high: found.interval.high })
 }
 
 /// The paired difference `second` − `first`; none without a common item. Its p is not corrected yet.
-pub(super) fn difference(first: &Repeats, second: &Repeats) -> Option<Difference> {
-    let found = compare::compare(first, second, statistics_seed())?;
+pub(super) fn difference(measure: Measure, first: &Repeats, second: &Repeats) -> Option<Difference> {
+    let found = compare::compare(measure, first, second, statistics_seed())?;
     let (mean, low, high, p) = (found.difference, found.low, found.high, found.p_value);
     Some(Difference { pairs: found.pairs, mean, low, high, p, method: found.method.word() })
 }

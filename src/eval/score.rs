@@ -2,6 +2,7 @@
 
 use super::stats::{self, Interval};
 use crate::base::fs::write_atomic;
+use crate::base::measure::Measure;
 use crate::base::seed::Seed;
 use crate::data::row::Row;
 use crate::reward::answer::{self, Marker, Rule, Search};
@@ -98,6 +99,16 @@ impl ItemScore {
     /// The share of right samples.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.samples.max(1) as f64
+    }
+
+    /// The number that a comparison measures; none where it is not defined for so many samples.
+    pub fn measured(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            _ if !measure.fits(self.samples) => None,
+            Measure::Accuracy => Some(self.accuracy()),
+            Measure::PassAt(k) => stats::pass_at_k(self.samples, self.correct, k),
+            Measure::MajAt(_) => Some(self.majority()),
+        }
     }
 
     fn majority(&self) -> f64 {

@@ -7,6 +7,7 @@ use super::nearest::nearest;
 use super::program::{Compare, Sweep};
 use super::types::Type;
 use super::value::Value;
+use crate::base::measure::Measure;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 
@@ -18,8 +19,6 @@ pub const FIELDS: [(&str, &str); 5] = [
     ("across", "the axis that repeats a row, such as the seed"),
     ("baseline", "the labels of the row that the others are compared with"),
 ];
-/// The numbers of a benchmark that a compare can pair, item by item.
-const NUMBERS: [&str; 1] = ["accuracy"];
 
 /// The compare, unless something is wrong with it.
 pub(super) fn check(
@@ -123,7 +122,7 @@ impl<'c> Checker<'_, '_, 'c> {
     }
 
     /// `SUITE.BENCH.NUMBER`
-    fn metric(&mut self, sweep: &Sweep) -> Option<(String, String)> {
+    fn metric(&mut self, sweep: &Sweep) -> Option<(String, Measure)> {
         let metric = self.required("metric", "SUITE.BENCH.accuracy")?;
         let help = "write `SUITE.BENCH.accuracy`";
         let ExprKind::Postfix(head, suffixes) = &metric.kind else {
@@ -140,10 +139,10 @@ impl<'c> Checker<'_, '_, 'c> {
             return self.wrong("`metric` names a number of a benchmark", metric.span, "too short", help);
         };
         let suite = self.suite(head, path)?;
-        self.bench(&suite, bench)?;
-        self.number(number)?;
+        let samples = samples_of(self.bench(&suite, bench)?);
+        let number = self.number(number, samples)?;
         self.evaluated_on(sweep, &bench.name, metric.span)?;
-        Some((bench.name.to_string(), number.name.to_string()))
+        Some((bench.name.to_string(), number))
     }
 
     fn suite(&mut self, head: &Expr, path: &[&Ident]) -> Option<Datum> {
@@ -162,12 +161,12 @@ impl<'c> Checker<'_, '_, 'c> {
         Some(suite)
     }
 
-    fn bench(&mut self, suite: &Datum, bench: &Ident) -> Option<()> {
+    fn bench<'s>(&mut self, suite: &'s Datum, bench: &Ident) -> Option<&'s Datum> {
         let Datum::Record(fields) = suite else {
             return None;
         };
-        if fields.iter().any(|(name, _)| *name == bench.name) {
-            return Some(());
+        if let Some((_, found)) = fields.iter().find(|(name, _)| *name == bench.name) {
+            return Some(found);
         }
         let known = fields.iter().map(|(name, _)| name.as_str());
         let help = match nearest(&bench.name, known.clone()) {
@@ -177,12 +176,23 @@ impl<'c> Checker<'_, '_, 'c> {
         self.wrong(format!("the suite has no benchmark `{}`", bench.name), bench.span, "not in the suite", help)
     }
 
-    fn number(&mut self, number: &Ident) -> Option<()> {
-        if NUMBERS.contains(&number.name.as_str()) {
-            return Some(());
+    /// The number of a benchmark of so many samples an item, where that is known.
+    fn number(&mut self, number: &Ident, samples: Option<u64>) -> Option<Measure> {
+        let found = number.name.as_str().parse::<Measure>();
+        if let Some(found) = found.ok().filter(|found| samples.is_none_or(|samples| found.fits(samples))) {
+            return Some(found);
         }
-        let message = format!("a compare has no number `{}`", number.name);
-        self.wrong(message, number.span, "not compared", format!("it compares: {}", NUMBERS.join(", ")))
+        let known: Vec<String> = Measure::of(samples.unwrap_or(1)).iter().map(ToString::to_string).collect();
+        let (message, label) = match (found, samples) {
+            (Ok(found), Some(samples)) => {
+                let times = if samples == 1 { "once".to_string() } else { format!("{samples} times") };
+                (format!("`{found}` is no number of items that are answered {times}"), "not of so many samples")
+            }
+            _ => (format!("a compare has no number `{}`", number.name), "not compared"),
+        };
+        let several =
+            if samples.is_none_or(|samples| samples < 2) { "; `samples` in the bench gives more" } else { "" };
+        self.wrong(message, number.span, label, format!("it compares: {}{several}", known.join(", ")))
     }
 
     /// Whether the cells are scores of an evaluation that has the benchmark.
@@ -313,6 +323,18 @@ impl<'c> Checker<'_, '_, 'c> {
         };
         self.wrong(format!("the axis `{}` has no `{label}`", axis.name), value.span, "not a label of it", help)
     }
+}
+
+/// How often a benchmark asks each item, where that is known.
+fn samples_of(bench: &Datum) -> Option<u64> {
+    let fields = match bench {
+        Datum::Variant(variant) => &variant.1,
+        _ => return None,
+    };
+    fields.iter().find(|(name, _)| *name == "samples").and_then(|(_, value)| match value {
+        Datum::Plain(Value::Int(samples)) => u64::try_from(*samples).ok(),
+        _ => None,
+    })
 }
 
 /// The labels of a cell on the axes that make rows, as a baseline names them.

@@ -4,6 +4,7 @@ use super::name::Name;
 use super::signature::Training;
 use super::value::{NodeId, Value};
 use crate::base::kind::Kind;
+use crate::base::measure::Measure;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 
@@ -76,8 +77,8 @@ pub struct Compare {
     pub of: String,
     /// The benchmark's name in the suite.
     pub bench: String,
-    /// The number to compare: `accuracy`, …
-    pub metric: String,
+    /// The number to compare.
+    pub metric: Measure,
     /// The axes whose combinations are the rows.
     pub by: Vec<String>,
     /// The axis that repeats a row, such as the seed.

@@ -203,7 +203,14 @@ impl<'a> Place<'a, '_> {
         }
         let is_bench = word.ty() == Some(&Type::Bench);
         if is_bench && self.first() == "compare" {
-            offers.push(Offer::plain("accuracy", Kind::FIELD, "the share of items answered rightly", 1));
+            offers.push(Offer::plain("accuracy", Kind::FIELD, "the share of right answers: pass@1", 1));
+            offers.push(Offer::plain("pass_at_4", Kind::FIELD, "whether one of so many samples is right", 1));
+            offers.push(Offer::plain(
+                "maj_at_4",
+                Kind::FIELD,
+                "whether the commonest answer of all samples is right",
+                1,
+            ));
         }
         if matches!(word.target, Target::Symbol(index) if word.view.symbol(index).kind == SymbolKind::Axis) {
             offers.push(Offer::plain("name", Kind::FIELD, "the label of the axis's value", 1));

@@ -257,7 +257,7 @@ fn sweep_program() -> Program {
         name: "which".into(),
         of: "orderings".into(),
         bench: String::new(),
-        metric: String::new(),
+        metric: crate::base::measure::Measure::Accuracy,
         by: vec![],
         across: None,
         baseline: vec![],

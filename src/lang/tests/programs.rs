@@ -219,7 +219,7 @@ fn a_sweep_shares_prefixes_and_has_labels() {
     };
     assert!(sweep.cells.iter().map(|cell| uses(cell.target)).sum::<usize>() > program.calls.len());
     let compare = &program.compares[0];
-    assert_eq!((compare.bench.as_str(), compare.metric.as_str()), ("arith", "accuracy"));
+    assert_eq!((compare.bench.as_str(), compare.metric), ("arith", crate::base::measure::Measure::Accuracy));
     assert_eq!(compare.across.as_deref(), Some("seed"));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::weights::{EMBEDDING, HEAD, NORM, in_layer};
 use crate::model::{KvCache, ModelConfig, ModelError, Weights, expected_weights};
-use crate::nn::ops::{self, CachedTokens, RopeTable};
+use crate::nn::ops::{self, CachedTokens, DecoderLayers, LayerSettings, LayerSizes, Map, RopeTable};
 use crate::nn::{Linear, Params};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -16,9 +16,27 @@ pub struct Decoder {
     rope: Arc<RopeTable>,
     embed_tokens: Tensor,
     layers: Vec<Layer>,
+    /// The same layers as one op; none where they are computed from elementary ops.
+    fused: Option<Arc<DecoderLayers>>,
     norm: Tensor,
     /// Shares the embedding's tensor where the configuration ties them.
     lm_head: Linear,
+    compute: Compute,
+}
+
+/// How the layers are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compute {
+    /// By one fused op where the device has the kernel.
+    Fused(LayerSettings),
+    /// From separate ops on the tape: the oracle of the fused one, and the way for devices without it.
+    Reference,
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Compute::Fused(LayerSettings::default())
+    }
 }
 
 /// One layer: attention and feed-forward, each normalised before and added to its input.
@@ -88,14 +106,43 @@ impl Decoder {
     fn assemble(config: &ModelConfig, weights: &Weights) -> Result<Self> {
         let layers = (0..config.num_hidden_layers).map(|layer| Layer::new(weights, layer)).collect::<Result<_>>()?;
         let head = if config.tie_word_embeddings { EMBEDDING } else { HEAD };
-        Ok(Decoder {
+        let decoder = Decoder {
             config: Arc::new(config.clone()),
             rope: Arc::new(RopeTable::new(config.head_width(), config.max_position_embeddings, config.theta())),
             embed_tokens: find(weights, EMBEDDING)?,
             layers,
+            fused: None,
             norm: find(weights, NORM)?,
             lm_head: Linear::new(find(weights, head)?, None),
-        })
+            compute: Compute::default(),
+        };
+        decoder.computed(Compute::default())
+    }
+
+    /// The same decoder over the same weights, computed in that way.
+    ///
+    /// # Errors
+    /// Where weights and configuration do not agree.
+    pub fn computed(self, compute: Compute) -> Result<Self> {
+        let layers: Option<Vec<_>> = match compute {
+            Compute::Reference => None,
+            Compute::Fused(_) => self.layers.iter().map(Layer::fused).collect(),
+        };
+        let settings = if let Compute::Fused(settings) = compute { settings } else { LayerSettings::default() };
+        let config = &self.config;
+        let sizes = LayerSizes {
+            hidden: config.hidden_size,
+            heads: config.num_attention_heads,
+            kv_heads: config.kv_heads(),
+            head_dim: config.head_width(),
+            intermediate: config.intermediate_size,
+            epsilon: config.rms_norm_eps,
+        };
+        let fused = match layers {
+            Some(layers) => Some(DecoderLayers::new(layers, sizes, self.rope.clone(), settings)?),
+            None => None,
+        };
+        Ok(Decoder { fused: fused.filter(DecoderLayers::has_kernel).map(Arc::new), compute, ..self })
     }
 
     /// The shape of this decoder.
@@ -122,8 +169,12 @@ impl Decoder {
         }
         let segments = Arc::new(segments.to_vec());
         let mut x = ops::gather_rows(&self.embed_tokens, ids)?;
-        for layer in &self.layers {
-            x = layer.forward(self, &x, &positions, |q, k, v| ops::attention(q, k, v, &segments))?;
+        if let Some(fused) = &self.fused {
+            x = fused.forward(&x, &positions, &segments)?;
+        } else {
+            for layer in &self.layers {
+                x = layer.forward(self, &x, &positions, |q, k, v| ops::attention(q, k, v, &segments))?;
+            }
         }
         ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
@@ -170,13 +221,16 @@ impl Decoder {
 
     /// The same decoder over the same storage, recording no gradient: it follows the optimiser's steps.
     pub fn detached(&self) -> Self {
-        Decoder {
+        let detached = Decoder {
             embed_tokens: self.embed_tokens.detach(),
             layers: self.layers.iter().map(Layer::detached).collect(),
+            fused: None,
             norm: self.norm.detach(),
             lm_head: self.lm_head.detached(),
             ..self.clone()
-        }
+        };
+        // The shapes were checked when `self` was made; without the op the layers compute all the same.
+        detached.clone().computed(self.compute).unwrap_or(detached)
     }
 
     /// The present policy laid out for generation; later optimiser steps do not reach it.
@@ -249,6 +303,24 @@ impl Layer {
         let h = ops::rms_norm(&x, &self.post_attention_layernorm, config.rms_norm_eps)?;
         let gated = ops::swiglu(&self.gate_proj.forward(&h)?, &self.up_proj.forward(&h)?)?;
         x + self.down_proj.forward(&gated)?
+    }
+
+    /// The weights as the fused op takes them; none where it cannot compute this layer.
+    fn fused(&self) -> Option<ops::Layer<Tensor>> {
+        let map = |linear: &Linear| Map { weight: linear.weight.clone(), bias: linear.bias.clone() };
+        Some(ops::Layer {
+            input_layernorm: self.input_layernorm.clone(),
+            q_proj: map(&self.q_proj),
+            k_proj: map(&self.k_proj),
+            v_proj: map(&self.v_proj),
+            q_norm: None,
+            k_norm: None,
+            o_proj: map(&self.o_proj),
+            post_attention_layernorm: self.post_attention_layernorm.clone(),
+            gate_proj: map(&self.gate_proj),
+            up_proj: map(&self.up_proj),
+            down_proj: map(&self.down_proj),
+        })
     }
 
     /// The maps by their names.

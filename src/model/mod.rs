@@ -16,7 +16,7 @@ mod weights;
 
 pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use decoder::{DecodeStep, Decoder};
+pub use decoder::{Compute, DecodeStep, Decoder};
 pub use error::ModelError;
 pub use init::random_weights;
 pub use weights::{Weights, expected_weights};

@@ -1,6 +1,6 @@
 //! The decoder against PyTorch: stored logits, loss, gradients and one optimiser step of tiny random models.
 
-use crate::model::{DecodeStep, Decoder, KvCache, ModelConfig, Weights, checkpoint};
+use crate::model::{Compute, DecodeStep, Decoder, KvCache, ModelConfig, Weights, checkpoint};
 use crate::nn::ops::gather_rows;
 use crate::nn::ops::testing::{difference, values};
 use crate::nn::{AdamW, AdamWConfig, Gradients, Params};
@@ -52,8 +52,9 @@ fn loss(fixture: &Fixture, model: &Decoder) -> Tensor {
     log_probs.mean_all().unwrap().neg().unwrap()
 }
 
-fn train_step(fixture: &Fixture) -> (f32, Gradients, Params) {
+fn train_step(fixture: &Fixture, compute: Compute) -> (f32, Gradients, Params) {
     let (model, params) = Decoder::trainable(&fixture.config, &fixture.weights).unwrap();
+    let model = model.computed(compute).unwrap();
     let loss = loss(fixture, &model);
     let mut gradients = Gradients::new(&params);
     gradients.accumulate(&params, &loss).unwrap();
@@ -76,9 +77,11 @@ fn logits_equal_pytorch() {
 
 #[test]
 fn loss_every_gradient_and_one_step_equal_pytorch() {
-    for family in FAMILIES {
+    let ways =
+        FAMILIES.into_iter().flat_map(|family| [Compute::default(), Compute::Reference].map(|way| (family, way)));
+    for (family, compute) in ways {
         let fixture = fixture(family);
-        let (loss, gradients, params) = train_step(&fixture);
+        let (loss, gradients, params) = train_step(&fixture, compute);
         assert!((loss - fixture.reference["loss"].to_scalar::<f32>().unwrap()).abs() < 1e-5);
         gradients.check_all_received().unwrap();
         for (name, gradient) in gradients.iter() {
@@ -142,7 +145,7 @@ fn the_thread_count_changes_no_bit() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let (loss, gradients, params) = train_step(&fixture);
+            let (loss, gradients, params) = train_step(&fixture, Compute::default());
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             let weights: Vec<_> = params.iter().map(|(_, variable)| bits(&values(variable))).collect();
             let gradients: Vec<_> = gradients.iter().map(|(_, values)| bits(values)).collect();

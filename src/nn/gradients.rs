@@ -1,17 +1,22 @@
 //! The gradient of one optimiser step: micro-batches added in order into one flat buffer.
 
+use crate::nn::ops::buffer::Buffer;
+use crate::nn::ops::sink::{self, Places};
 use crate::nn::ops::vector;
 use crate::nn::params::Params;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One f32 a parameter, in the order of [`Params`].
 #[derive(Clone, Debug)]
 pub struct Gradients {
     names: Vec<String>,
     ranges: Vec<Range<usize>>,
-    values: Vec<f32>,
+    /// The ranges by the variables' ids, for ops that add their gradients themselves.
+    places: Places,
+    values: Buffer,
 }
 
 impl Gradients {
@@ -25,7 +30,9 @@ impl Gradients {
         });
         let ranges: Vec<_> = ranges.collect();
         let names = params.iter().map(|(name, _)| name.to_string()).collect();
-        Gradients { names, ranges, values: vec![0.0; end] }
+        let ids = params.iter().map(|(_, variable)| variable.as_tensor().id());
+        let places = Arc::new(ids.zip(ranges.iter().cloned()).collect());
+        Gradients { names, ranges, places, values: Buffer::zeros(end) }
     }
 
     /// Back to zero, keeping the memory.
@@ -38,7 +45,15 @@ impl Gradients {
     /// # Errors
     /// Where an op on the way has no backward pass.
     pub fn accumulate(&mut self, params: &Params, loss: &Tensor) -> Result<()> {
-        self.add(params, &loss.backward()?)
+        let store = self.receive(|| loss.backward())?;
+        self.add(params, &store)
+    }
+
+    /// Runs `body` while ops find these gradients and add to them straight away.
+    pub(crate) fn receive<R>(&mut self, body: impl FnOnce() -> R) -> R {
+        let (result, values) = sink::during(&self.places, std::mem::take(&mut self.values), body);
+        self.values = values;
+        result
     }
 
     /// Adds what a backward pass has left; a parameter that got nothing counts as zero.

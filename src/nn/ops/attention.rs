@@ -3,9 +3,9 @@
 //! Scores are made block by block of queries and thrown away; the backward pass makes them again from the
 //! log-sum-exp of each row, as FlashAttention does (Dao et al., 2022).
 
-use super::gemm::{Matrix, Output, Threads, multiply};
-use super::simd::{add_to, dot, exp_minus, max_of, scale, vectorised};
-use super::slices::{Scattered, contiguous, tensor, with_values};
+use super::gemm::{Matrix, Output, Precision, Threads, multiply};
+use super::simd::{dot, exp_minus, max_of, scale, vectorised};
+use super::slices::{Held, Scattered, contiguous, tensor, with_values};
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -72,11 +72,15 @@ struct Attention {
 
 /// Sizes of one call.
 #[derive(Clone, Copy)]
-struct Sizes {
-    n: usize,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
+pub(super) struct Sizes {
+    /// Tokens.
+    pub n: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
 }
 
 impl Sizes {
@@ -137,12 +141,19 @@ impl Block {
 /// Writes a [rows, columns] product into `buffer`, which grows to hold it.
 fn product_into(buffer: &mut Vec<f32>, a: Matrix<'_>, b: Matrix<'_>, rows: usize, columns: usize, factor: f32) {
     buffer.resize(rows * columns, 0.0);
-    multiply(Output { values: buffer, row_stride: columns, accumulate: false }, a, b, factor, Threads::One);
+    multiply(
+        Output { values: buffer, row_stride: columns, accumulate: false },
+        a,
+        b,
+        factor,
+        Threads::One,
+        Precision::F32,
+    );
 }
 
 /// Adds a product to the first rows of `sum` [_, columns].
 fn product_onto(sum: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, columns: usize, factor: f32) {
-    multiply(Output { values: sum, row_stride: columns, accumulate: true }, a, b, factor, Threads::One);
+    multiply(Output { values: sum, row_stride: columns, accumulate: true }, a, b, factor, Threads::One, Precision::F32);
 }
 
 vectorised! {
@@ -215,12 +226,8 @@ struct BackwardScratch {
 /// One key head's gradients for one segment, with those of its query heads.
 struct BackwardTask<'a> {
     sizes: Sizes,
-    q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
-    output: &'a [f32],
+    saved: Saved<'a>,
     grad: &'a [f32],
-    log_sums: &'a [f32],
     dq: &'a Scattered<'a>,
     dk: &'a Scattered<'a>,
     dv: &'a Scattered<'a>,
@@ -251,21 +258,21 @@ impl BackwardTask<'_> {
     fn block(&self, block: Block, head: usize, scratch: &mut BackwardScratch) {
         let s = self.sizes;
         let (rows, columns, kv_head) = (block.rows(), block.columns(), head / s.group());
-        let keys = s.head(self.k, s.kv_heads, kv_head, block.start, block.to);
-        let values = s.head(self.v, s.kv_heads, kv_head, block.start, block.to);
-        let queries = s.head(self.q, s.heads, head, block.from, block.to);
+        let keys = s.head(self.saved.k, s.kv_heads, kv_head, block.start, block.to);
+        let values = s.head(self.saved.v, s.kv_heads, kv_head, block.start, block.to);
+        let queries = s.head(self.saved.q, s.heads, head, block.from, block.to);
         let grad = s.head(self.grad, s.heads, head, block.from, block.to);
         product_into(&mut scratch.p, queries, keys.t(), rows, columns, s.scale());
         product_into(&mut scratch.dp, grad, values.t(), rows, columns, 1.0);
         for row in 0..rows {
             let (seen, hidden) = scratch.p[row * columns..][..columns].split_at_mut(block.visible(row));
-            exp_minus(seen, self.log_sums[head * s.n + block.from + row]);
+            exp_minus(seen, self.saved.log_sums[head * s.n + block.from + row]);
             hidden.fill(0.0);
         }
         product_onto(&mut scratch.dv, Matrix::new(&scratch.p, rows, columns).t(), grad, s.head_dim, 1.0);
         for row in 0..rows {
             let at = s.at(s.heads, head, block.from + row);
-            let pull = row_dot(&self.grad[at..at + s.head_dim], &self.output[at..at + s.head_dim]);
+            let pull = row_dot(&self.grad[at..at + s.head_dim], &self.saved.output[at..at + s.head_dim]);
             let part = row * columns..(row + 1) * columns;
             softmax_backward(&mut scratch.dp[part.clone()], &scratch.p[part], pull);
         }
@@ -274,39 +281,60 @@ impl BackwardTask<'_> {
         product_into(&mut scratch.dq, ds, keys, rows, s.head_dim, s.scale());
         for (row, dq) in scratch.dq.chunks_exact(s.head_dim).enumerate() {
             // SAFETY: each (head, row) belongs to one task.
-            add_to(unsafe { self.dq.range(s.at(s.heads, head, block.from + row), s.head_dim) }, dq);
+            unsafe { self.dq.range(s.at(s.heads, head, block.from + row), s.head_dim) }.copy_from_slice(dq);
         }
     }
 }
 
+/// The attention's output [n, heads, head_dim] into `output`, and the log-sum-exp of each row into `log_sums`
+/// [heads, n]; `segments` are cumulative starts from 0 to n.
+pub(super) fn forward_into(
+    output: &mut [f32],
+    log_sums: &mut [f32],
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    segments: &[usize],
+    sizes: Sizes,
+) {
+    let blocks = segments.windows(2).flat_map(|pair| Block::of(pair[0], pair[1]));
+    let tasks: Vec<_> = blocks.flat_map(|block| (0..sizes.heads).map(move |head| (block, head))).collect();
+    let (output, log_sums) = (&Scattered::new(output), &Scattered::new(log_sums));
+    let task = ForwardTask { sizes, q, k, v, output, log_sums };
+    tasks.par_iter().for_each_init(ForwardScratch::default, |scratch, &(block, head)| task.run(block, head, scratch));
+}
+
+/// What the backward pass reads.
+#[derive(Clone, Copy)]
+pub(super) struct Saved<'a> {
+    /// Rotated queries, [n, heads, head_dim].
+    pub q: &'a [f32],
+    /// Rotated keys, [n, kv_heads, head_dim].
+    pub k: &'a [f32],
+    /// Values, as the keys.
+    pub v: &'a [f32],
+    /// What the forward pass gave, as the queries.
+    pub output: &'a [f32],
+    /// What it gave beside, [heads, n].
+    pub log_sums: &'a [f32],
+}
+
+/// The gradients to queries, keys and values into `dq`, `dk` and `dv`, from `grad` to the output.
+pub(super) fn backward_into(
+    (dq, dk, dv): (&mut [f32], &mut [f32], &mut [f32]),
+    saved: Saved<'_>,
+    grad: &[f32],
+    segments: &[usize],
+    sizes: Sizes,
+) {
+    let segments = segments.windows(2).map(|pair| (pair[0], pair[1]));
+    let tasks: Vec<_> = segments.flat_map(|segment| (0..sizes.kv_heads).map(move |head| (segment, head))).collect();
+    let (dq, dk, dv) = (&Scattered::new(dq), &Scattered::new(dk), &Scattered::new(dv));
+    let task = BackwardTask { sizes, saved, grad, dq, dk, dv };
+    tasks
+        .par_iter()
+        .for_each_init(BackwardScratch::default, |scratch, &(segment, head)| task.run(segment, head, scratch));
+}
+
 impl Attention {
-    fn forward(&self, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32]) -> Result<Vec<f32>> {
-        let (mut output, mut log_sums) = (vec![0.0; q.len()], vec![0.0; sizes.heads * sizes.n]);
-        let blocks = self.segments.windows(2).flat_map(|pair| Block::of(pair[0], pair[1]));
-        let tasks: Vec<_> = blocks.flat_map(|block| (0..sizes.heads).map(move |head| (block, head))).collect();
-        let (places, sums) = (Scattered::new(&mut output), Scattered::new(&mut log_sums));
-        let task = ForwardTask { sizes, q, k, v, output: &places, log_sums: &sums };
-        tasks
-            .par_iter()
-            .for_each_init(ForwardScratch::default, |scratch, &(block, head)| task.run(block, head, scratch));
-        *self.lock()? = log_sums;
-        Ok(output)
-    }
-
-    fn backward(&self, sizes: Sizes, q: &[f32], k: &[f32], v: &[f32], o: &[f32], g: &[f32]) -> Result<[Vec<f32>; 3]> {
-        let mut results = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
-        let log_sums = self.lock()?;
-        let segments = self.segments.windows(2).map(|pair| (pair[0], pair[1]));
-        let tasks: Vec<_> = segments.flat_map(|segment| (0..sizes.kv_heads).map(move |head| (segment, head))).collect();
-        let [dq, dk, dv] = &mut results;
-        let (dq, dk, dv) = (&Scattered::new(dq), &Scattered::new(dk), &Scattered::new(dv));
-        let task = BackwardTask { sizes, q, k, v, output: o, grad: g, log_sums: &log_sums, dq, dk, dv };
-        tasks
-            .par_iter()
-            .for_each_init(BackwardScratch::default, |scratch, &(segment, head)| task.run(segment, head, scratch));
-        Ok(results)
-    }
-
     fn lock(&self) -> Result<std::sync::MutexGuard<'_, Vec<f32>>> {
         self.log_sums.lock().map_err(|_| candle_core::Error::Msg("attention: a thread failed".into()))
     }
@@ -328,7 +356,10 @@ impl CustomOp3 for Attention {
     ) -> Result<(CpuStorage, Shape)> {
         let op = self.name();
         let (q, k, v) = (contiguous(op, q, lq)?, contiguous(op, k, lk)?, contiguous(op, v, lv)?);
-        let output = self.forward(Sizes::new(lq.shape(), lk.shape())?, q, k, v)?;
+        let sizes = Sizes::new(lq.shape(), lk.shape())?;
+        let (mut output, mut log_sums) = (vec![0.0; q.len()], vec![0.0; sizes.heads * sizes.n]);
+        forward_into(&mut output, &mut log_sums, (q, k, v), &self.segments, sizes);
+        *self.lock()? = log_sums;
         Ok((CpuStorage::F32(output), lq.shape().clone()))
     }
 
@@ -341,12 +372,15 @@ impl CustomOp3 for Attention {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (op, sizes) = (self.name(), Sizes::new(q.shape(), k.shape())?);
-        let [dq, dk, dv] = with_values(op, q, |q| {
-            with_values(op, k, |k| {
-                with_values(op, v, |v| {
-                    with_values(op, output, |o| with_values(op, grad, |g| self.backward(sizes, q, k, v, o, g)))
-                })
-            })
+        let [mut dq, mut dk, mut dv] = [q, k, v].map(|input| vec![0.0; input.elem_count()]);
+        let held = [q, k, v, output].map(Held::new);
+        let values = |at: usize| held[at].values(op);
+        let (q_values, k_values, v_values) = (values(0)?, values(1)?, values(2)?);
+        let log_sums = &*self.lock()?;
+        let saved = Saved { q: q_values, k: k_values, v: v_values, output: values(3)?, log_sums };
+        with_values(op, grad, |grad| {
+            backward_into((&mut dq, &mut dk, &mut dv), saved, grad, &self.segments, sizes);
+            Ok(())
         })?;
         Ok((Some(tensor(dq, q.shape())?), Some(tensor(dk, k.shape())?), Some(tensor(dv, v.shape())?)))
     }

@@ -1,7 +1,8 @@
 //! Rows of a matrix by index: the embedding, and the choice of trained positions.
 
+use super::linear::{own_gradient, weight_gradient};
 use super::simd;
-use super::slices::{contiguous, rows_per_task, tensor, with_values};
+use super::slices::{contiguous, rows_per_task, with_values};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -39,12 +40,11 @@ impl GatherRows {
         y
     }
 
-    /// Each task owns a range of source rows and adds what belongs there in the order of the indices.
-    fn backward(&self, grad: &[f32], rows: usize, width: usize) -> Vec<f32> {
+    /// Each task owns a range of source rows and adds to `d` what belongs there in the order of the indices.
+    fn backward_onto(&self, d: &mut [f32], grad: &[f32], width: usize) {
         let mut order: Vec<u32> = (0..self.indices.len() as u32).collect();
         order.sort_by_key(|&at| self.indices[at as usize]);
         let owned = rows_per_task(width);
-        let mut d = vec![0.0; rows * width];
         d.par_chunks_mut((owned * width).max(1)).enumerate().for_each(|(task, d)| {
             let first = (task * owned) as u32;
             let from = order.partition_point(|&at| self.indices[at as usize] < first);
@@ -54,7 +54,6 @@ impl GatherRows {
                 simd::add_to(&mut d[row * width..][..width], &grad[at as usize * width..][..width]);
             }
         });
-        d
     }
 }
 
@@ -70,9 +69,15 @@ impl CustomOp1 for GatherRows {
     }
 
     fn bwd(&self, source: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (rows, width) = source.dims2()?;
-        let d = with_values(self.name(), grad, |grad| Ok(self.backward(grad, rows, width)))?;
-        Ok(Some(tensor(d, source.shape())?))
+        let (_, width) = source.dims2()?;
+        with_values(self.name(), grad, |grad| {
+            let add = |d: &mut [f32]| self.backward_onto(d, grad, width);
+            match source.is_variable() {
+                true => weight_gradient(source, add),
+                // Elsewhere the tape waits for a tensor.
+                false => own_gradient(source, add),
+            }
+        })
     }
 }
 

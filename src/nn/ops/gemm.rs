@@ -69,6 +69,16 @@ pub(crate) enum Threads {
     All,
 }
 
+/// Number format of a product's factors; sums are f32 in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16: 8 bits of precision, the range of f32.
+    Bf16,
+}
+
 /// Multiplications below which threads cost more than they bring.
 const SERIAL: usize = 64 * 64 * 64;
 /// Tasks that a large product is cut into: enough to even out a thread that comes late.
@@ -86,7 +96,15 @@ const DEPTH: usize = 512;
 ///
 /// # Panics
 /// Where the shapes do not fit the slices: an error in a kernel, not in its input.
-pub(crate) fn multiply(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32, threads: Threads) {
+pub(crate) fn multiply(
+    output: Output<'_>,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    scale: f32,
+    threads: Threads,
+    precision: Precision,
+) {
+    let _ = precision;
     let (m, k, n) = (a.rows, a.columns, b.columns);
     if threads == Threads::One || m * n * k <= SERIAL {
         one_thread(output, a, b, scale);
@@ -164,7 +182,7 @@ mod tests {
             let b: Vec<f32> = (0..k * n).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
             let mut y = vec![1.0; m * n];
             let place = Output { values: &mut y, row_stride: n, accumulate: true };
-            multiply(place, Matrix::new(&a, m, k), Matrix::new(&b, k, n), 2.0, Threads::All);
+            multiply(place, Matrix::new(&a, m, k), Matrix::new(&b, k, n), 2.0, Threads::All, Precision::F32);
             for at in [0, m * n / 2, m * n - 1] {
                 // Small integers: every order of summing is exact.
                 let sum: f32 = (0..k).map(|i| a[at / n * k + i] * b[i * n + at % n]).sum();

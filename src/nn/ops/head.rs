@@ -1,6 +1,7 @@
 //! Output head and log-softmax in one: the log-probability of given tokens without the logits of all rows.
 
-use super::gemm::{Matrix, Output, Threads, multiply};
+use super::gemm::{Matrix, Output, Precision, Threads, multiply};
+use super::linear::weight_gradient;
 use super::simd::{exp, maximum, scale, vectorised};
 use super::slices::{contiguous, tensor, with_values};
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail};
@@ -123,7 +124,14 @@ impl Head {
         let mut logits = vec![0.0; rows * sizes.vocabulary];
         let place = Output { values: &mut logits, row_stride: sizes.vocabulary, accumulate: false };
         let weight = Matrix::new(weight, sizes.vocabulary, sizes.d);
-        multiply(place, Matrix::new(hidden, rows, sizes.d), weight.t(), self.inverse_temperature, Threads::All);
+        multiply(
+            place,
+            Matrix::new(hidden, rows, sizes.d),
+            weight.t(),
+            self.inverse_temperature,
+            Threads::All,
+            Precision::F32,
+        );
         logits
     }
 
@@ -157,10 +165,16 @@ impl Head {
     }
 
     /// With dz = g / T · (onehot − p): dhidden = dz W, dW = dzᵀ hidden, summed over chunks in order.
-    fn backward(&self, hidden: &[f32], weight: &[f32], grad: &[f32], sizes: Sizes) -> Result<(Vec<f32>, Vec<f32>)> {
+    fn backward(
+        &self,
+        dhidden: &mut [f32],
+        dweight: Option<&mut [f32]>,
+        (hidden, weight, grad): (&[f32], &[f32], &[f32]),
+        sizes: Sizes,
+    ) -> Result<()> {
         let Sizes { d, vocabulary } = sizes;
         let rows = sizes.rows_per_chunk();
-        let (mut dhidden, mut dweight) = (vec![0.0; hidden.len()], vec![0.0; weight.len()]);
+        let mut dweight = dweight;
         let chunks = hidden.chunks(rows * d).zip(self.targets.chunks(rows)).zip(grad.chunks(rows));
         for (((hidden, targets), grad), dhidden) in chunks.zip(dhidden.chunks_mut(rows * d)) {
             let n = targets.len();
@@ -172,11 +186,13 @@ impl Head {
             });
             let dz = Matrix::new(&dz, n, vocabulary);
             let place = Output { values: dhidden, row_stride: d, accumulate: false };
-            multiply(place, dz, Matrix::new(weight, vocabulary, d), 1.0, Threads::All);
-            let place = Output { values: &mut dweight, row_stride: d, accumulate: true };
-            multiply(place, dz.t(), Matrix::new(hidden, n, d), 1.0, Threads::All);
+            multiply(place, dz, Matrix::new(weight, vocabulary, d), 1.0, Threads::All, Precision::F32);
+            if let Some(dweight) = dweight.as_deref_mut() {
+                let place = Output { values: dweight, row_stride: d, accumulate: true };
+                multiply(place, dz.t(), Matrix::new(hidden, n, d), 1.0, Threads::All, Precision::F32);
+            }
         }
-        Ok((dhidden, dweight))
+        Ok(())
     }
 }
 
@@ -195,12 +211,22 @@ impl CustomOp2 for Head {
     fn bwd(&self, h: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let op = self.name();
         let (vocabulary, d) = w.dims2()?;
-        let (dhidden, dweight) = with_values(op, h, |hidden| {
+        let (mut dhidden, sizes) = (vec![0.0; h.elem_count()], Sizes { d, vocabulary });
+        let dweight = with_values(op, h, |hidden| {
             with_values(op, w, |weight| {
-                with_values(op, grad, |grad| self.backward(hidden, weight, grad, Sizes { d, vocabulary }))
+                with_values(op, grad, |grad| {
+                    let factors = (hidden, weight, grad);
+                    if !w.track_op() {
+                        self.backward(&mut dhidden, None, factors, sizes)?;
+                        return Ok(None);
+                    }
+                    let mut done = Ok(());
+                    let dw = weight_gradient(w, |dw| done = self.backward(&mut dhidden, Some(dw), factors, sizes));
+                    done.and(dw)
+                })
             })
         })?;
-        Ok((Some(tensor(dhidden, h.shape())?), Some(tensor(dweight, w.shape())?)))
+        Ok((Some(tensor(dhidden, h.shape())?), dweight))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The affine map y = x Wᵀ + b, with the bias added where the product is made.
 
-use super::gemm::{Matrix, Output, Threads, multiply};
+use super::gemm::{Matrix, Output, Precision, Threads, multiply};
 use super::simd;
+use super::sink;
 use super::slices::{contiguous, rows_per_task, tensor, with_values};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -32,48 +33,75 @@ struct Linear;
 
 const NAME: &str = "linear";
 
-/// y [n, out] from x [n, in] and W [out, in].
-fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, (n, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
-    let mut y = vec![0.0; n * outputs];
+/// Rows, inputs and outputs of a map.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub n: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+/// y = x Wᵀ + b, or y += x Wᵀ + b where `onto`; x [n, in], W [out, in], y [n, out].
+pub(super) fn forward_into(
+    y: &mut [f32],
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    sizes: Sizes,
+    onto: bool,
+    precision: Precision,
+) {
+    let Sizes { n, inputs, outputs } = sizes;
     if let Some(bias) = bias {
-        y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
+        let span = rows_per_task(outputs) * outputs;
+        y.par_chunks_mut(span).for_each(|rows| {
+            rows.chunks_exact_mut(outputs).for_each(|row| match onto {
+                true => simd::add_to(row, bias),
+                false => row.copy_from_slice(bias),
+            });
+        });
     }
-    let place = Output { values: &mut y, row_stride: outputs, accumulate: bias.is_some() };
+    let place = Output { values: y, row_stride: outputs, accumulate: onto || bias.is_some() };
     let weight = Matrix::new(weight, outputs, inputs);
-    multiply(place, Matrix::new(x, n, inputs), weight.t(), 1.0, Threads::All);
-    y
+    multiply(place, Matrix::new(x, n, inputs), weight.t(), 1.0, Threads::All, precision);
 }
 
-/// dx = g W.
-fn input_gradient(grad: &[f32], weight: &[f32], (n, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
-    let mut dx = vec![0.0; n * inputs];
-    let place = Output { values: &mut dx, row_stride: inputs, accumulate: false };
-    multiply(place, Matrix::new(grad, n, outputs), Matrix::new(weight, outputs, inputs), 1.0, Threads::All);
-    dx
+/// dx = g W, or dx += g W where `onto`; g [n, out], W [out, in], dx [n, in].
+pub(super) fn input_gradient_into(
+    dx: &mut [f32],
+    grad: &[f32],
+    weight: &[f32],
+    sizes: Sizes,
+    onto: bool,
+    precision: Precision,
+) {
+    let Sizes { n, inputs, outputs } = sizes;
+    let place = Output { values: dx, row_stride: inputs, accumulate: onto };
+    let (grad, weight) = (Matrix::new(grad, n, outputs), Matrix::new(weight, outputs, inputs));
+    multiply(place, grad, weight, 1.0, Threads::All, precision);
 }
 
-/// dW = gᵀ x.
-fn weight_gradient(grad: &[f32], x: &[f32], (n, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
-    let mut dw = vec![0.0; outputs * inputs];
-    let place = Output { values: &mut dw, row_stride: inputs, accumulate: false };
-    multiply(place, Matrix::new(grad, n, outputs).t(), Matrix::new(x, n, inputs), 1.0, Threads::All);
-    dw
+/// dW += gᵀ x.
+pub(super) fn weight_gradient_onto(dw: &mut [f32], grad: &[f32], x: &[f32], sizes: Sizes, precision: Precision) {
+    let Sizes { n, inputs, outputs } = sizes;
+    let place = Output { values: dw, row_stride: inputs, accumulate: true };
+    let (grad, x) = (Matrix::new(grad, n, outputs), Matrix::new(x, n, inputs));
+    multiply(place, grad.t(), x, 1.0, Threads::All, precision);
 }
 
-/// db = Σ over rows of g, in shares of fixed size added in order.
-fn bias_gradient(grad: &[f32], outputs: usize) -> Vec<f32> {
+/// db += Σ over rows of g, in shares of fixed size added in order.
+pub(super) fn bias_gradient_onto(db: &mut [f32], grad: &[f32]) {
+    let outputs = db.len();
     let span = rows_per_task(outputs) * outputs;
     let mut shares = vec![0.0; grad.len().div_ceil(span) * outputs];
     shares.par_chunks_mut(outputs).zip(grad.par_chunks(span)).for_each(|(share, grad)| {
         grad.chunks_exact(outputs).for_each(|row| simd::add_to(share, row));
     });
-    let mut db = vec![0.0; outputs];
-    shares.chunks_exact(outputs).for_each(|share| simd::add_to(&mut db, share));
-    db
+    shares.chunks_exact(outputs).for_each(|share| simd::add_to(db, share));
 }
 
-fn sizes(x: &Tensor, weight: &Tensor) -> Result<(usize, usize, usize)> {
-    Ok((x.dim(0)?, weight.dim(1)?, weight.dim(0)?))
+fn sizes(x: &Tensor, weight: &Tensor) -> Result<Sizes> {
+    Ok(Sizes { n: x.dim(0)?, inputs: weight.dim(1)?, outputs: weight.dim(0)? })
 }
 
 /// Gradients to x and W; each only where something upstream wants it.
@@ -81,20 +109,50 @@ fn backward(x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<(Option<Tensor
     let sizes = sizes(x, weight)?;
     with_values(NAME, grad, |grad| {
         let dx = match x.track_op() {
-            true => Some(with_values(NAME, weight, |weight| tensor(input_gradient(grad, weight, sizes), x.shape()))?),
+            true => Some(with_values(NAME, weight, |weight| {
+                let mut dx = vec![0.0; sizes.n * sizes.inputs];
+                input_gradient_into(&mut dx, grad, weight, sizes, false, Precision::F32);
+                tensor(dx, x.shape())
+            })?),
             false => None,
         };
         let dw = match weight.track_op() {
-            true => Some(with_values(NAME, x, |x| tensor(weight_gradient(grad, x, sizes), weight.shape()))?),
+            true => with_values(NAME, x, |x| {
+                weight_gradient(weight, |dw| weight_gradient_onto(dw, grad, x, sizes, Precision::F32))
+            })?,
             false => None,
         };
         Ok((dx, dw))
     })
 }
 
-fn layout_sizes(x: &Layout, weight: &Layout) -> Result<(usize, usize, usize)> {
+/// Lets `add` add the gradient of `weight`: to the sink, where it takes it, else to zeros that become a tensor.
+pub(super) fn weight_gradient(weight: &Tensor, add: impl FnOnce(&mut [f32])) -> Result<Option<Tensor>> {
+    sink::with(|sink| match sink.and_then(|sink| sink.get(weight.id())) {
+        Some(place) => {
+            add(place);
+            Ok(None)
+        }
+        None => own_gradient(weight, add),
+    })
+}
+
+/// Lets `add` add a gradient to zeros that become a tensor.
+pub(super) fn own_gradient(variable: &Tensor, add: impl FnOnce(&mut [f32])) -> Result<Option<Tensor>> {
+    let mut gradient = vec![0.0; variable.elem_count()];
+    add(&mut gradient);
+    Ok(Some(tensor(gradient, variable.shape())?))
+}
+
+fn layout_sizes(x: &Layout, weight: &Layout) -> Result<Sizes> {
     let ((n, inputs), (outputs, _)) = (x.shape().dims2()?, weight.shape().dims2()?);
-    Ok((n, inputs, outputs))
+    Ok(Sizes { n, inputs, outputs })
+}
+
+fn product(x: &[f32], weight: &[f32], bias: Option<&[f32]>, sizes: Sizes) -> (CpuStorage, Shape) {
+    let mut y = vec![0.0; sizes.n * sizes.outputs];
+    forward_into(&mut y, x, weight, bias, sizes, false, Precision::F32);
+    (CpuStorage::F32(y), Shape::from((sizes.n, sizes.outputs)))
 }
 
 impl CustomOp2 for Linear {
@@ -104,8 +162,7 @@ impl CustomOp2 for Linear {
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         let sizes = layout_sizes(lx, lw)?;
-        let y = forward(contiguous(NAME, x, lx)?, contiguous(NAME, w, lw)?, None, sizes);
-        Ok((CpuStorage::F32(y), Shape::from((sizes.0, sizes.2))))
+        Ok(product(contiguous(NAME, x, lx)?, contiguous(NAME, w, lw)?, None, sizes))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -129,11 +186,10 @@ impl CustomOp3 for Linear {
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = layout_sizes(lx, lw)?;
         let bias = contiguous(NAME, b, lb)?;
-        if bias.len() != sizes.2 {
-            bail!("linear: a bias of {} for {} outputs", bias.len(), sizes.2);
+        if bias.len() != sizes.outputs {
+            bail!("linear: a bias of {} for {} outputs", bias.len(), sizes.outputs);
         }
-        let y = forward(contiguous(NAME, x, lx)?, contiguous(NAME, w, lw)?, Some(bias), sizes);
-        Ok((CpuStorage::F32(y), Shape::from((sizes.0, sizes.2))))
+        Ok(product(contiguous(NAME, x, lx)?, contiguous(NAME, w, lw)?, Some(bias), sizes))
     }
 
     fn bwd(
@@ -146,7 +202,7 @@ impl CustomOp3 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dx, dw) = backward(x, w, grad)?;
         let db = match b.track_op() {
-            true => Some(with_values(NAME, grad, |grad| tensor(bias_gradient(grad, b.elem_count()), b.shape()))?),
+            true => with_values(NAME, grad, |grad| weight_gradient(b, |db| bias_gradient_onto(db, grad)))?,
             false => None,
         };
         Ok((dx, dw, db))

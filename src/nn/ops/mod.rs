@@ -4,7 +4,10 @@
 //! elementary tensor ops and so runs, and differentiates, anywhere.
 
 mod attention;
+pub(crate) mod buffer;
 mod cached_attention;
+mod decoder_layer;
+mod decoder_layers;
 mod gather_rows;
 pub(crate) mod gemm;
 mod head;
@@ -13,6 +16,7 @@ mod packed;
 mod rms_norm;
 mod rope;
 mod simd;
+pub(crate) mod sink;
 mod slices;
 mod swiglu;
 #[cfg(test)]
@@ -21,7 +25,10 @@ pub(crate) mod vector;
 
 pub use attention::attention;
 pub use cached_attention::{CachedTokens, attend_cached, copy_slot, write_cache};
+pub use decoder_layer::{Layer, LayerSizes, Map};
+pub use decoder_layers::{DecoderLayers, LayerSettings};
 pub use gather_rows::gather_rows;
+pub use gemm::Precision;
 pub use head::head_log_probs;
 pub use linear::linear;
 pub use packed::PackedWeight;

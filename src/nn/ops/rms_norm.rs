@@ -1,5 +1,6 @@
 //! Root-mean-square normalisation: y = x / √(mean(x²) + ε) · w (Zhang and Sennrich, 2019).
 
+use super::linear::weight_gradient;
 use super::simd::{self, sum_of, vectorised};
 use super::slices::{contiguous, rows_per_task, tensor, with_values};
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
@@ -40,7 +41,7 @@ vectorised! {
         }
     }
 
-    /// dx = r (g w) − x r³/d Σ(g w x) and, added over rows, dw += g x r, with r = 1/√(mean(x²) + ε).
+    /// dx += r (g w) − x r³/d Σ(g w x) and, added over rows, dw += g x r, with r = 1/√(mean(x²) + ε).
     fn backward_rows(x: &[f32], weight: &[f32], grad: &[f32], epsilon: f32, dx: &mut [f32], dw: &mut [f32]) {
         let d = weight.len();
         let dw = &mut dw[..d];
@@ -48,34 +49,39 @@ vectorised! {
             let inverse = 1.0 / (sum_of(d, |i| x[i] * x[i]) / d as f32 + epsilon).sqrt();
             let pull = sum_of(d, |i| grad[i] * weight[i] * x[i]) * inverse * inverse * inverse / d as f32;
             for i in 0..d {
-                dx[i] = grad[i] * weight[i] * inverse - x[i] * pull;
+                dx[i] += grad[i] * weight[i] * inverse - x[i] * pull;
                 dw[i] += grad[i] * x[i] * inverse;
             }
         }
     }
 }
 
-impl RmsNorm {
-    fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
-        let span = rows_per_task(weight.len()) * weight.len();
-        let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(span).zip(x.par_chunks(span)).for_each(|(y, x)| forward_rows(x, weight, self.epsilon, y));
-        y
-    }
+/// The rows of `x` normalised, into `y`.
+pub(super) fn forward_into(y: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
+    let span = rows_per_task(weight.len()) * weight.len();
+    y.par_chunks_mut(span).zip(x.par_chunks(span)).for_each(|(y, x)| forward_rows(x, weight, epsilon, y));
+}
 
-    /// Each task keeps its own share of dw; the shares are added in order.
-    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let d = weight.len();
-        let span = rows_per_task(d) * d;
-        let mut dx = vec![0.0; x.len()];
-        let mut shares = vec![0.0; x.len().div_ceil(span) * d];
-        dx.par_chunks_mut(span)
-            .zip(shares.par_chunks_mut(d))
-            .zip(x.par_chunks(span).zip(grad.par_chunks(span)))
-            .for_each(|((dx, dw), (x, grad))| backward_rows(x, weight, grad, self.epsilon, dx, dw));
-        let mut dw = vec![0.0; d];
-        shares.chunks_exact(d).for_each(|share| simd::add_to(&mut dw, share));
-        (dx, dw)
+/// Adds the gradient to `x` to `dx`, and that to the weight to `dw` where it is wanted.
+///
+/// Each task keeps its own share of dw; the shares are added in order.
+pub(super) fn backward_onto(
+    dx: &mut [f32],
+    dw: Option<&mut [f32]>,
+    x: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) {
+    let d = weight.len();
+    let span = rows_per_task(d) * d;
+    let mut shares = vec![0.0; x.len().div_ceil(span) * d];
+    dx.par_chunks_mut(span)
+        .zip(shares.par_chunks_mut(d))
+        .zip(x.par_chunks(span).zip(grad.par_chunks(span)))
+        .for_each(|((dx, share), (x, grad))| backward_rows(x, weight, grad, epsilon, dx, share));
+    if let Some(dw) = dw {
+        shares.chunks_exact(d).for_each(|share| simd::add_to(dw, share));
     }
 }
 
@@ -85,16 +91,22 @@ impl CustomOp2 for RmsNorm {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.forward(contiguous(self.name(), x, lx)?, contiguous(self.name(), w, lw)?);
+        let mut y = vec![0.0; lx.shape().elem_count()];
+        forward_into(&mut y, contiguous(self.name(), x, lx)?, contiguous(self.name(), w, lw)?, self.epsilon);
         Ok((CpuStorage::F32(y), lx.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let op = self.name();
-        let (dx, dw) = with_values(op, x, |x_values| {
-            with_values(op, w, |w| with_values(op, grad, |grad| Ok(self.backward(x_values, w, grad))))
+        let mut dx = vec![0.0; x.elem_count()];
+        let dw = with_values(op, x, |x| {
+            with_values(op, w, |weight| {
+                with_values(op, grad, |grad| {
+                    weight_gradient(w, |dw| backward_onto(&mut dx, Some(dw), x, weight, grad, self.epsilon))
+                })
+            })
         })?;
-        Ok((Some(tensor(dx, x.shape())?), Some(tensor(dw, w.shape())?)))
+        Ok((Some(tensor(dx, x.shape())?), dw))
     }
 }
 

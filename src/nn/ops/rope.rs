@@ -32,6 +32,11 @@ impl RopeTable {
         if n != positions.len() || head_dim != 2 * self.half {
             bail!("rope: {:?} with {} positions and {} angles", x.shape(), positions.len(), self.half);
         }
+        self.check_positions(positions)
+    }
+
+    /// That the table has every position.
+    pub(super) fn check_positions(&self, positions: &[u32]) -> Result<()> {
         match positions.iter().max() {
             Some(&last) if last as usize >= self.positions => {
                 bail!("rope: position {last}, but the model has {} positions", self.positions)
@@ -77,36 +82,39 @@ struct Rope {
 }
 
 impl Rope {
-    fn rotate_token(&self, position: usize, x: &[f32], y: &mut [f32]) {
-        let half = self.table.half;
-        let angles = position * half..(position + 1) * half;
-        let (cosines, sines) = (&self.table.cosines[angles.clone()], &self.table.sines[angles]);
-        for (x, y) in x.chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
-            let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
-            for i in 0..half {
-                let sine = self.sign * sines[i];
-                y1[i] = x1[i] * cosines[i] - x2[i] * sine;
-                y2[i] = x2[i] * cosines[i] + x1[i] * sine;
-            }
-        }
+    fn rotate(&self, x: &mut [f32]) {
+        rotate_in_place(x, &self.positions, &self.table, self.sign);
     }
+}
 
-    fn rotate(&self, x: &[f32]) -> Vec<f32> {
-        let width = x.len() / self.positions.len().max(1);
-        if width == 0 {
-            return Vec::new();
+super::simd::vectorised! {
+    /// Turns one head: [x₁ c − x₂ s, x₂ c + x₁ s].
+    fn turn(x: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) {
+        let half = cosines.len();
+        let (first, second) = x.split_at_mut(half);
+        let (second, sines) = (&mut second[..half], &sines[..half]);
+        for i in 0..half {
+            let (sine, one, two) = (sign * sines[i], first[i], second[i]);
+            first[i] = one * cosines[i] - two * sine;
+            second[i] = two * cosines[i] + one * sine;
         }
-        let rows = rows_per_task(width);
-        let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(rows * width).zip(x.par_chunks(rows * width).zip(self.positions.par_chunks(rows))).for_each(
-            |(y, (x, positions))| {
-                for ((y, x), &position) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(positions) {
-                    self.rotate_token(position as usize, x, y);
-                }
-            },
-        );
-        y
     }
+}
+
+/// Turns the rows of `x` [n, heads, head_dim] by their positions' angles times `sign`; −1 turns back.
+pub(super) fn rotate_in_place(x: &mut [f32], positions: &[u32], table: &RopeTable, sign: f32) {
+    let (half, width) = (table.half, x.len() / positions.len().max(1));
+    if width == 0 {
+        return;
+    }
+    let rows = rows_per_task(width);
+    x.par_chunks_mut(rows * width).zip(positions.par_chunks(rows)).for_each(|(x, positions)| {
+        for (x, &position) in x.chunks_exact_mut(width).zip(positions) {
+            let angles = position as usize * half..(position as usize + 1) * half;
+            let (cosines, sines) = (&table.cosines[angles.clone()], &table.sines[angles]);
+            x.chunks_exact_mut(2 * half).for_each(|head| turn(head, cosines, sines, sign));
+        }
+    });
 }
 
 impl CustomOp1 for Rope {
@@ -115,7 +123,9 @@ impl CustomOp1 for Rope {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.rotate(contiguous(self.name(), x, layout)?)), layout.shape().clone()))
+        let mut y = contiguous(self.name(), x, layout)?.to_vec();
+        self.rotate(&mut y);
+        Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 /// The f32 values of a contiguous storage; an error that names the op otherwise.
 pub(super) fn contiguous<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
@@ -19,6 +20,27 @@ pub(super) fn with_values<R>(op: &str, tensor: &Tensor, body: impl FnOnce(&[f32]
     match &*storage {
         Storage::Cpu(storage) => body(contiguous(op, storage, layout)?),
         _ => bail!("{op}: the kernel runs on the CPU"),
+    }
+}
+
+/// A tensor whose values are held for reading.
+pub(super) struct Held<'a> {
+    storage: Box<dyn Deref<Target = Storage> + 'a>,
+    layout: &'a Layout,
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(tensor: &'a Tensor) -> Self {
+        let (storage, layout) = tensor.storage_and_layout();
+        Held { storage: Box::new(storage), layout }
+    }
+
+    /// Its f32 values; an error that names the op where it is elsewhere, of another type, or not contiguous.
+    pub(super) fn values(&self, op: &str) -> Result<&[f32]> {
+        match &**self.storage {
+            Storage::Cpu(storage) => contiguous(op, storage, self.layout),
+            _ => bail!("{op}: the kernel runs on the CPU"),
+        }
     }
 }
 

@@ -37,35 +37,31 @@ vectorised! {
         }
     }
 
-    /// With s = sigmoid(gate): dgate = g · up · s (1 + gate (1 − s)), dup = g · gate · s.
-    fn backward_span(gate: &[f32], up: &[f32], grad: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+    /// With s = sigmoid(gate): dgate = g · up · s (1 + gate (1 − s)), dup = g · gate · s, in place of gate and up.
+    fn backward_span(gate: &mut [f32], up: &mut [f32], grad: &[f32]) {
         let length = gate.len();
-        let (up, grad, dgate, dup) = (&up[..length], &grad[..length], &mut dgate[..length], &mut dup[..length]);
+        let (up, grad) = (&mut up[..length], &grad[..length]);
         for i in 0..length {
             let sigmoid = 1.0 / (1.0 + exp(-gate[i]));
             let silu = gate[i] * sigmoid;
-            dgate[i] = grad[i] * up[i] * (sigmoid + silu * (1.0 - sigmoid));
-            dup[i] = grad[i] * silu;
+            gate[i] = grad[i] * up[i] * (sigmoid + silu * (1.0 - sigmoid));
+            up[i] = grad[i] * silu;
         }
     }
 }
 
-fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; gate.len()];
+/// silu(gate) · up into `y`.
+pub(super) fn forward_into(y: &mut [f32], gate: &[f32], up: &[f32]) {
     y.par_chunks_mut(SPAN)
         .zip(gate.par_chunks(SPAN).zip(up.par_chunks(SPAN)))
         .for_each(|(y, (gate, up))| forward_span(gate, up, y));
-    y
 }
 
-fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (mut dgate, mut dup) = (vec![0.0; gate.len()], vec![0.0; gate.len()]);
-    dgate
-        .par_chunks_mut(SPAN)
-        .zip(dup.par_chunks_mut(SPAN))
-        .zip(gate.par_chunks(SPAN).zip(up.par_chunks(SPAN)).zip(grad.par_chunks(SPAN)))
-        .for_each(|((dgate, dup), ((gate, up), grad))| backward_span(gate, up, grad, dgate, dup));
-    (dgate, dup)
+/// Replaces gate and up by the gradients to them.
+pub(super) fn backward_in_place(gate: &mut [f32], up: &mut [f32], grad: &[f32]) {
+    gate.par_chunks_mut(SPAN)
+        .zip(up.par_chunks_mut(SPAN).zip(grad.par_chunks(SPAN)))
+        .for_each(|(gate, (up, grad))| backward_span(gate, up, grad));
 }
 
 impl CustomOp2 for Swiglu {
@@ -74,14 +70,18 @@ impl CustomOp2 for Swiglu {
     }
 
     fn cpu_fwd(&self, gate: &CpuStorage, lg: &Layout, up: &CpuStorage, lu: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = forward(contiguous(self.name(), gate, lg)?, contiguous(self.name(), up, lu)?);
+        let mut y = vec![0.0; lg.shape().elem_count()];
+        forward_into(&mut y, contiguous(self.name(), gate, lg)?, contiguous(self.name(), up, lu)?);
         Ok((CpuStorage::F32(y), lg.shape().clone()))
     }
 
     fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let op = self.name();
-        let (dgate, dup) = with_values(op, gate, |gate| {
-            with_values(op, up, |up| with_values(op, grad, |grad| Ok(backward(gate, up, grad))))
+        let mut dgate = with_values(op, gate, |gate| Ok(gate.to_vec()))?;
+        let mut dup = with_values(op, up, |up| Ok(up.to_vec()))?;
+        with_values(op, grad, |grad| {
+            backward_in_place(&mut dgate, &mut dup, grad);
+            Ok(())
         })?;
         Ok((Some(tensor(dgate, gate.shape())?), Some(tensor(dup, up.shape())?)))
     }

@@ -1,13 +1,13 @@
 //! `config.json` of a Hugging Face model, read, checked and written; fields unknown here are kept.
 
-use crate::model::{FAMILIES, Family, ModelError};
+use crate::model::{FAMILIES, Family, ModelError, rope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The shape of a decoder, by Hugging Face's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// The family: `qwen2` or `llama`.
+    /// The family: `qwen2`, `qwen3` or `llama`.
     pub model_type: String,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -20,7 +20,7 @@ pub struct ModelConfig {
     /// Key and value heads; as many as query heads where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_key_value_heads: Option<usize>,
-    /// Width of a head; `hidden_size` / `num_attention_heads` where it is missing.
+    /// Width of a head; the family's, or `hidden_size` / `num_attention_heads`, where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
     /// Rows of the embedding.
@@ -31,7 +31,7 @@ pub struct ModelConfig {
     /// θ of the rotary embedding, as transformers 4 writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
-    /// The same as transformers 5 writes it: `{"rope_type": "default", "rope_theta": θ}`.
+    /// The same as transformers 5 writes it, scaling included: `{"rope_type": "default", "rope_theta": θ}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<Map<String, Value>>,
     /// Whether the head is the embedding.
@@ -56,7 +56,7 @@ fn default_positions() -> usize {
     32_768
 }
 
-/// transformers' default for both families.
+/// transformers' default for every family.
 const DEFAULT_THETA: f64 = 10_000.0;
 
 impl ModelConfig {
@@ -103,7 +103,8 @@ impl ModelConfig {
 
     /// Width of a head.
     pub fn head_width(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+        let follows = || self.hidden_size / self.num_attention_heads.max(1);
+        self.head_dim.or_else(|| self.family().ok()?.head_dim).unwrap_or_else(follows)
     }
 
     /// θ of the rotary embedding.
@@ -154,7 +155,8 @@ impl ModelConfig {
                 self.kv_heads()
             )));
         }
-        if self.head_dim.is_none() && !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+        let follows = self.head_dim.is_none() && self.family()?.head_dim.is_none();
+        if follows && !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(ModelError::config(
                 "hidden_size is no multiple of num_attention_heads, and head_dim is missing",
             ));
@@ -166,16 +168,7 @@ impl ModelConfig {
     }
 
     fn check_rope(&self) -> Result<(), ModelError> {
-        if self.other.get("rope_scaling").is_some_and(|value| !value.is_null()) {
-            return Err(ModelError::config("rope_scaling is not supported"));
-        }
-        let kind = self.rope_parameters.as_ref().and_then(|rope| rope.get("rope_type")).and_then(Value::as_str);
-        match kind {
-            None | Some("default") => {}
-            Some(other) => {
-                return Err(ModelError::config(format!("rope_type `{other}` is not supported, only default")));
-            }
-        }
+        rope::scaling(self)?;
         match self.theta() {
             theta if theta.is_finite() && theta > 0.0 => Ok(()),
             theta => Err(ModelError::config(format!("rope_theta is {theta}"))),
@@ -231,8 +224,8 @@ pub(crate) mod tests {
     fn what_is_not_supported_is_named() {
         for (change, word) in [
             (json!({"model_type": "gpt2"}), "gpt2"),
-            (json!({"rope_scaling": {"factor": 2.0}}), "rope_scaling"),
             (json!({"rope_parameters": {"rope_type": "yarn"}}), "yarn"),
+            (json!({"model_type": "llama", "mlp_bias": true}), "mlp_bias"),
             (json!({"use_sliding_window": true}), "sliding"),
             (json!({"hidden_act": "gelu"}), "gelu"),
             (json!({"num_key_value_heads": 3}), "share"),

@@ -1,5 +1,6 @@
 //! The decoder that all families share: training over packed streams, and generation step by step.
 
+use crate::model::rope::rope_table;
 use crate::model::weights::{EMBEDDING, HEAD, NORM, in_layer};
 use crate::model::{KvCache, ModelConfig, ModelError, Weights, expected_weights};
 use crate::nn::ops::{self, CachedTokens, DecoderLayers, LayerSettings, LayerSizes, Map, RopeTable};
@@ -7,7 +8,8 @@ use crate::nn::{Linear, Params};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
 
-/// A decoder-only transformer: RMSNorm, rotary attention with grouped keys, gated feed-forward.
+/// A decoder-only transformer: RMSNorm, rotary attention with grouped keys, gated feed-forward; in some families the
+/// queries and keys are normalised head by head.
 ///
 /// Field names follow the weights' names. Cloning shares the weights.
 #[derive(Clone, Debug)]
@@ -46,6 +48,10 @@ struct Layer {
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
+    /// Of each head's queries, [head_dim]; only some families have it.
+    q_norm: Option<Tensor>,
+    /// Of each head's keys, [head_dim].
+    k_norm: Option<Tensor>,
     o_proj: Linear,
     post_attention_layernorm: Tensor,
     gate_proj: Linear,
@@ -108,7 +114,7 @@ impl Decoder {
         let head = if config.tie_word_embeddings { EMBEDDING } else { HEAD };
         let decoder = Decoder {
             config: Arc::new(config.clone()),
-            rope: Arc::new(RopeTable::new(config.head_width(), config.max_position_embeddings, config.theta())),
+            rope: Arc::new(rope_table(config)),
             embed_tokens: find(weights, EMBEDDING)?,
             layers,
             fused: None,
@@ -276,6 +282,8 @@ impl Layer {
             q_proj: linear("self_attn.q_proj")?,
             k_proj: linear("self_attn.k_proj")?,
             v_proj: linear("self_attn.v_proj")?,
+            q_norm: weights.get(&in_layer(layer, "self_attn.q_norm.weight")).cloned(),
+            k_norm: weights.get(&in_layer(layer, "self_attn.k_norm.weight")).cloned(),
             o_proj: linear("self_attn.o_proj")?,
             post_attention_layernorm: tensor("post_attention_layernorm.weight")?,
             gate_proj: linear("mlp.gate_proj")?,
@@ -294,9 +302,14 @@ impl Layer {
     ) -> Result<Tensor> {
         let (config, n) = (&model.config, positions.len());
         let (heads, kv_heads, width) = (config.num_attention_heads, config.kv_heads(), config.head_width());
+        let by_head = |x: Tensor, norm: &Option<Tensor>, heads: usize| {
+            let x = x.reshape((n * heads, width))?;
+            let x = norm.as_ref().map_or(Ok(x.clone()), |norm| ops::rms_norm(&x, norm, config.rms_norm_eps))?;
+            ops::rope(&x.reshape((n, heads, width))?, positions, &model.rope)
+        };
         let h = ops::rms_norm(x, &self.input_layernorm, config.rms_norm_eps)?;
-        let q = ops::rope(&self.q_proj.forward(&h)?.reshape((n, heads, width))?, positions, &model.rope)?;
-        let k = ops::rope(&self.k_proj.forward(&h)?.reshape((n, kv_heads, width))?, positions, &model.rope)?;
+        let q = by_head(self.q_proj.forward(&h)?, &self.q_norm, heads)?;
+        let k = by_head(self.k_proj.forward(&h)?, &self.k_norm, kv_heads)?;
         let v = self.v_proj.forward(&h)?.reshape((n, kv_heads, width))?;
         let attended = attend(&q, &k, &v)?.reshape((n, heads * width))?;
         let x = (x + self.o_proj.forward(&attended)?)?;
@@ -341,6 +354,9 @@ impl Layer {
             all.insert(in_layer(layer, &format!("{name}.weight")), map.weight.clone());
             all.extend(map.bias.iter().map(|bias| (in_layer(layer, &format!("{name}.bias")), bias.clone())));
         }
+        for (name, norm) in [("self_attn.q_norm.weight", &self.q_norm), ("self_attn.k_norm.weight", &self.k_norm)] {
+            all.extend(norm.iter().map(|norm| (in_layer(layer, name), norm.clone())));
+        }
         all.insert(in_layer(layer, "input_layernorm.weight"), self.input_layernorm.clone());
         all.insert(in_layer(layer, "post_attention_layernorm.weight"), self.post_attention_layernorm.clone());
     }
@@ -351,6 +367,8 @@ impl Layer {
             q_proj: self.q_proj.detached(),
             k_proj: self.k_proj.detached(),
             v_proj: self.v_proj.detached(),
+            q_norm: self.q_norm.as_ref().map(Tensor::detach),
+            k_norm: self.k_norm.as_ref().map(Tensor::detach),
             o_proj: self.o_proj.detached(),
             post_attention_layernorm: self.post_attention_layernorm.detach(),
             gate_proj: self.gate_proj.detached(),

@@ -1,4 +1,4 @@
-//! Llama: biases in the attention only where `attention_bias` asks for them.
+//! Llama 2 to 3.3: biases in the attention only where `attention_bias` asks for them.
 
 use crate::model::Family;
 
@@ -7,4 +7,6 @@ pub(super) static FAMILY: Family = Family {
     architecture: "LlamaForCausalLM",
     qkv_bias: |config| config.attention_bias.unwrap_or(false),
     output_bias: |config| config.attention_bias.unwrap_or(false),
+    qk_norm: false,
+    head_dim: None,
 };

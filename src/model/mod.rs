@@ -12,6 +12,8 @@ mod oracle;
 #[cfg(test)]
 mod parity;
 mod qwen2;
+mod qwen3;
+mod rope;
 mod weights;
 
 pub use cache::KvCache;
@@ -32,7 +34,11 @@ pub struct Family {
     pub qkv_bias: fn(&ModelConfig) -> bool,
     /// Whether the attention's output map has one.
     pub output_bias: fn(&ModelConfig) -> bool,
+    /// Whether each head's queries and keys are normalised before they are rotated.
+    pub qk_norm: bool,
+    /// Width of a head where `config.json` names none; none where it follows from the hidden width.
+    pub head_dim: Option<usize>,
 }
 
 /// Every family that the decoder knows.
-pub static FAMILIES: &[&Family] = &[&qwen2::FAMILY, &llama::FAMILY];
+pub static FAMILIES: &[&Family] = &[&qwen2::FAMILY, &qwen3::FAMILY, &llama::FAMILY];

@@ -8,7 +8,10 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-const FAMILIES: [&str; 3] = ["qwen2", "qwen2_untied", "llama"];
+const FAMILIES: [&str; 5] = ["qwen2", "qwen2_untied", "qwen3", "llama", "llama3"];
+
+/// Those of `tests/parity/generate.py`.
+const ADAMW: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, weight_decay: 0.1 };
 
 struct Fixture {
     config: ModelConfig,
@@ -58,8 +61,7 @@ fn train_step(fixture: &Fixture, compute: Compute) -> (f32, Gradients, Params) {
     let loss = loss(fixture, &model);
     let mut gradients = Gradients::new(&params);
     gradients.accumulate(&params, &loss).unwrap();
-    let config = AdamWConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, weight_decay: 0.1 };
-    AdamW::new(&params, config).step(&params, &gradients, 1e-2).unwrap();
+    AdamW::new(&params, ADAMW).step(&params, &gradients, 1e-2).unwrap();
     (loss.to_scalar().unwrap(), gradients, params)
 }
 
@@ -95,6 +97,25 @@ fn loss_every_gradient_and_one_step_equal_pytorch() {
         for (name, variable) in params.iter() {
             let error = difference(variable, &fixture.reference[&format!("after.{name}")]);
             assert!(error < 1e-5, "{family}: {name} after one step is off by {error}");
+        }
+    }
+}
+
+#[test]
+fn the_losses_of_ten_adamw_steps_equal_pytorch() {
+    for family in FAMILIES {
+        let fixture = fixture(family);
+        let (model, params) = Decoder::trainable(&fixture.config, &fixture.weights).unwrap();
+        let (mut optimiser, mut gradients) = (AdamW::new(&params, ADAMW), Gradients::new(&params));
+        let expected: Vec<f32> = fixture.reference["losses"].to_vec1().unwrap();
+        assert_eq!(expected.len(), 11);
+        for (step, expected) in expected.into_iter().enumerate() {
+            let loss = loss(&fixture, &model);
+            let error = (loss.to_scalar::<f32>().unwrap() - expected).abs();
+            assert!(error < 1e-4, "{family}: after {step} steps the loss is off by {error}");
+            gradients.reset();
+            gradients.accumulate(&params, &loss).unwrap();
+            optimiser.step(&params, &gradients, 1e-2).unwrap();
         }
     }
 }

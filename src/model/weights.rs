@@ -50,9 +50,18 @@ fn layer_weights(config: &ModelConfig) -> Result<Vec<(String, Vec<usize>)>, Mode
     map("self_attn.k_proj", kv, d, qkv_bias);
     map("self_attn.v_proj", kv, d, qkv_bias);
     map("self_attn.o_proj", d, q, output_bias);
-    map("mlp.gate_proj", f, d, false);
-    map("mlp.up_proj", f, d, false);
-    map("mlp.down_proj", d, f, false);
+    if family.qk_norm {
+        let width = vec![config.head_width()];
+        all.extend(
+            ["self_attn.q_norm.weight", "self_attn.k_norm.weight"].map(|name| (name.to_string(), width.clone())),
+        );
+    }
+    let mut map = |name: &str, outputs: usize, inputs: usize| {
+        all.push((format!("{name}.weight"), vec![outputs, inputs]));
+    };
+    map("mlp.gate_proj", f, d);
+    map("mlp.up_proj", f, d);
+    map("mlp.down_proj", d, f);
     all.push(("post_attention_layernorm.weight".to_string(), vec![d]));
     Ok(all)
 }

@@ -11,13 +11,21 @@ Each folder holds a Hugging Face model and `reference.safetensors`:
   loss []                                 masked sum of -log p / masked count
   grad.<name>                             of that loss
   after.<name>                            weights after one AdamW step (ADAMW below, matrices decay)
+  losses [STEPS + 1]                      before each of ten AdamW steps on the same samples, and after the last
 """
 
 import pathlib
 
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 SHAPE = dict(
     hidden_size=32,
@@ -31,13 +39,28 @@ SHAPE = dict(
 # A large epsilon keeps the first step a smooth function of the gradient, so that it can be compared.
 ADAMW = dict(lr=1e-2, betas=(0.9, 0.99), eps=1e-3)
 DECAY = 0.1
+STEPS = 10
 LENGTHS = (13, 9)
 PROMPTS = (5, 3)
+
+# The original context is short enough that frequencies are kept, mixed and divided.
+LLAMA3 = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=32,
+)
 
 MODELS = {
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=True)),
     "qwen2_untied": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=False)),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, tie_word_embeddings=False, rms_norm_eps=1e-5)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE, head_dim=12, tie_word_embeddings=True)),
+    "llama3": lambda: LlamaForCausalLM(
+        LlamaConfig(**SHAPE, tie_word_embeddings=False, rms_norm_eps=1e-5, rope_parameters=LLAMA3)
+    ),
 }
 
 
@@ -52,8 +75,8 @@ def randomise(model):
                 weight.copy_(0.2 * noise)
 
 
-def reference(model):
-    ids = [torch.randint(0, SHAPE["vocab_size"], (length,)) for length in LENGTHS]
+def run(model, ids):
+    """The logits of each sample, the trained tokens as a mask, and the loss."""
     logits, total, count, mask = [], 0.0, 0, []
     for sample, prompt in zip(ids, PROMPTS):
         rows = model(sample[None]).logits[0]
@@ -61,13 +84,18 @@ def reference(model):
         total, count = total - picked[prompt - 1 :].sum(), count + len(sample) - prompt
         logits.append(rows.detach())
         mask.append(torch.arange(len(sample)) >= prompt)
-    loss = total / count
+    return torch.cat(logits), torch.cat(mask).to(torch.int64), total / count
+
+
+def reference(model):
+    ids = [torch.randint(0, SHAPE["vocab_size"], (length,)) for length in LENGTHS]
+    logits, mask, loss = run(model, ids)
     loss.backward()
     out = {
         "input_ids": torch.cat(ids),
         "segments": torch.tensor([0, LENGTHS[0], sum(LENGTHS)]),
-        "mask": torch.cat(mask).to(torch.int64),
-        "logits": torch.cat(logits),
+        "mask": mask,
+        "logits": logits,
         "loss": loss.detach(),
     }
     named = list(model.named_parameters())
@@ -76,8 +104,18 @@ def reference(model):
         dict(params=[w for _, w in named if w.dim() >= 2], weight_decay=DECAY),
         dict(params=[w for _, w in named if w.dim() < 2], weight_decay=0.0),
     ]
-    torch.optim.AdamW(groups, **ADAMW).step()
-    return out | {f"after.{name}": weight.detach().clone() for name, weight in named}
+    optimiser = torch.optim.AdamW(groups, **ADAMW)
+    optimiser.step()
+    out |= {f"after.{name}": weight.detach().clone() for name, weight in named}
+    losses = [loss.detach()]
+    for _ in range(STEPS - 1):
+        optimiser.zero_grad()
+        loss = run(model, ids)[2]
+        loss.backward()
+        losses.append(loss.detach())
+        optimiser.step()
+    losses.append(run(model, ids)[2].detach())
+    return out | {"losses": torch.stack(losses)}
 
 
 def main():

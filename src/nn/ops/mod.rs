@@ -33,6 +33,6 @@ pub use head::head_log_probs;
 pub use linear::linear;
 pub use packed::PackedWeight;
 pub use rms_norm::rms_norm;
-pub use rope::{RopeTable, rope};
+pub use rope::{RopeTable, frequencies, rope};
 pub use swiglu::swiglu;
 pub use vector::softmax_in_place;

@@ -17,9 +17,12 @@ pub struct RopeTable {
 impl RopeTable {
     /// Angles p · θ^(−2i/d) for positions p below `positions` and i below d/2, d = `head_dim` (even).
     pub fn new(head_dim: usize, positions: usize, theta: f64) -> Self {
-        let half = head_dim / 2;
-        let inverse = |i: usize| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
-        let frequencies: Vec<f32> = (0..half).map(inverse).collect();
+        Self::from_frequencies(&frequencies(head_dim, theta), positions)
+    }
+
+    /// Angles p · f of the `frequencies` f, one for each pair of a head's values.
+    pub fn from_frequencies(frequencies: &[f32], positions: usize) -> Self {
+        let half = frequencies.len();
         let angles: Vec<f64> =
             (0..positions).flat_map(|p| frequencies.iter().map(move |f| f64::from(p as f32 * f))).collect();
         let cosines = angles.iter().map(|a| a.cos() as f32).collect();
@@ -44,6 +47,11 @@ impl RopeTable {
             _ => Ok(()),
         }
     }
+}
+
+/// θ^(−2i/d) for i below d/2: the angle by which a pair turns from one position to the next.
+pub fn frequencies(head_dim: usize, theta: f64) -> Vec<f32> {
+    (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64) as f32).collect()
 }
 
 /// Rotates `x` [n, heads, head_dim] by the angles of `positions` (n of them); differentiable to `x`.

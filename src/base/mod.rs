@@ -13,6 +13,7 @@ pub mod hash_file;
 pub mod kind;
 pub mod measure;
 pub mod memory;
+pub mod named;
 pub mod seal;
 pub mod seed;
 pub mod source;

@@ -43,7 +43,7 @@ fn table(runs: &[RunLog]) -> String {
         let counts = [RunOutcome::Finished, RunOutcome::Cached, RunOutcome::Failed].map(count);
         let time = run.seconds.map_or_else(String::new, seconds);
         let head = [run.run.clone(), begun, run.file.clone().unwrap_or_default()];
-        grid.row(head.into_iter().chain(counts).chain([time, end(run).to_string()]).collect());
+        grid.row(head.into_iter().chain(counts).chain([time, end(run).to_string()]));
     }
     grid.render()
 }

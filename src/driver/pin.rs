@@ -7,6 +7,7 @@ use crate::lang::program::{Program, StageCall};
 use crate::lang::value::{Value, fields_to_json};
 use crate::stage;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Holds every source of the program to a commit; an error for each that cannot be. No network is used.
 pub fn pin(program: &mut Program, project: &Path) -> Vec<Diagnostic> {
@@ -66,12 +67,13 @@ fn take_over(call: &mut StageCall, entry: &Entry) {
         (name.clone().into(), Value::Record(fields))
     };
     let files = Value::Record(entry.files.iter().map(file).collect());
-    for (name, value) in &mut call.args {
+    let args = Arc::make_mut(&mut call.args);
+    for (name, value) in args.iter_mut() {
         if *name == "rev" {
             *value = Value::String(entry.revision.clone());
         }
     }
-    call.args.push(("pinned".into(), files));
+    args.push(("pinned".into(), files));
 }
 
 /// An error where the Hub has no such source.

@@ -21,8 +21,8 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 struct NoFiles;
 
@@ -51,12 +51,12 @@ fn program(stream: &mut Stream) -> Program {
         calls.push(StageCall {
             kind: kind.into(),
             version: 1,
-            args: vec![("level".into(), Value::Int(level)), ("noise".into(), Value::Int(noise))],
+            args: Arc::new(vec![("level".into(), Value::Int(level)), ("noise".into(), Value::Int(noise))]),
             inputs,
             output,
             name: format!("s{index}"),
             span,
-            field_spans: Vec::new(),
+            field_spans: Arc::default(),
             training: (kind == "train").then_some(TRAINING),
         });
     }
@@ -72,7 +72,7 @@ fn edited(program: &Program, stream: &mut Stream) -> Program {
     for call in &mut edited.calls {
         if stream.below(3) == 0 {
             let at = stream.below(2) as usize;
-            call.args[at].1 = Value::Int(stream.between(0, 2));
+            Arc::make_mut(&mut call.args)[at].1 = Value::Int(stream.between(0, 2));
         }
     }
     edited

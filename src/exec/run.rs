@@ -459,7 +459,7 @@ impl<'a> Engine<'a> {
         let (node, Some(record)) = (step.node, step.record) else { return Ok(()) };
         let record = match (step.status, step.inputs) {
             (Status::ShallowHit, Some(inputs)) => {
-                let draft = self.draft(node, inputs, record.metrics.clone(), record.seconds);
+                let draft = self.draft(node, inputs, record.metrics.clone().into(), record.seconds);
                 if step.far {
                     record.aliased(draft)
                 } else {
@@ -474,7 +474,7 @@ impl<'a> Engine<'a> {
             self.world.store.remember(&record);
         }
         if self.has_states
-            && let Some(trajectories) = self.trajectories(node, &record.inputs)
+            && let Some(trajectories) = self.trajectories(node, &record.inputs.clone().into())
         {
             self.world.store.drop_states(&trajectories.own);
         }
@@ -653,7 +653,7 @@ impl<'a> Engine<'a> {
         self.offer(&record);
         self.warn_of(node, &record, alternate.as_ref());
         self.verified.extend(record.outputs.values());
-        let (outputs, metrics) = (record.outputs.clone(), record.metrics.clone());
+        let (outputs, metrics) = (record.outputs.clone().into(), record.metrics.clone().into());
         let device = record.made.device.clone();
         self.tell(Event::StageFinished { stage: self.stage(node), seconds, outputs, metrics, peak_memory, device });
         self.take_record(node, &record);

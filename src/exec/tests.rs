@@ -21,8 +21,8 @@ use crate::store::{LeaseOutcome, Owner, Remote, Resumed, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 struct Disk;
@@ -37,12 +37,12 @@ fn call(name: &str, output: Kind, tag: i64, inputs: &[(&str, usize)]) -> StageCa
     StageCall {
         kind: format!("{name}_kind"),
         version: 1,
-        args: vec![("tag".into(), Value::Int(tag))],
+        args: Arc::new(vec![("tag".into(), Value::Int(tag))]),
         inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
         output,
         name: name.into(),
         span: Span::new(SourceId(0), 0, 1),
-        field_spans: vec![],
+        field_spans: Arc::default(),
         training: None,
     }
 }
@@ -51,7 +51,7 @@ fn call(name: &str, output: Kind, tag: i64, inputs: &[(&str, usize)]) -> StageCa
 fn training(name: &str, steps: i64) -> StageCall {
     let mut call = call(name, Kind::Model, 0, &[("model", 0), ("data", 1)]);
     call.kind = "warm_kind".into();
-    call.args.push(("budget".into(), Value::quantity(steps as f64, Dimension::Steps)));
+    Arc::make_mut(&mut call.args).push(("budget".into(), Value::quantity(steps as f64, Dimension::Steps)));
     call.training = Some(TRAINING);
     call
 }
@@ -289,7 +289,7 @@ fn a_file_that_changed_since_the_plan_was_made_yields_no_result() {
     let rows = bench.folder.path().join("rows.jsonl");
     fs::write(&rows, "old").unwrap();
     let mut program = program(1);
-    program.calls[1].args.push(("path".into(), Value::Path(rows.to_string_lossy().into_owned())));
+    Arc::make_mut(&mut program.calls[1].args).push(("path".into(), Value::Path(rows.to_string_lossy().into_owned())));
     let (summary, ran, _) = bench.run(&program, &NullSink, |job, context| {
         if job.name == "base" {
             fs::write(&rows, "new")?;
@@ -310,7 +310,7 @@ fn a_damaged_input_fails_its_stage_and_the_next_run_makes_it_again() {
     let blob = store.layout().blob(&Digest::of_bytes(b"warm"));
     fs::remove_file(&blob).and_then(|()| fs::write(&blob, "harm")).unwrap();
     let mut changed = program(1);
-    changed.calls[5].args.push(("limit".into(), Value::Int(3)));
+    Arc::make_mut(&mut changed.calls[5].args).push(("limit".into(), Value::Int(3)));
     let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
     assert!(ran.is_empty() && summary.machine_failed());
     let told = |text: &str| matches!(&summary.outcomes[&5], Outcome::Failed(error) if error.to_string().contains(text));

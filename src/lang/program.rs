@@ -7,6 +7,7 @@ use crate::base::kind::Kind;
 use crate::base::measure::Measure;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
+use std::sync::Arc;
 
 /// A stage with all its arguments, hash-consed: equal calls are one.
 #[derive(Clone, Debug)]
@@ -15,8 +16,9 @@ pub struct StageCall {
     pub kind: String,
     /// Its semantic version.
     pub version: u32,
-    /// Every field with its default filled in, in the signature's order; artifacts appear as [`Value::Input`].
-    pub args: Vec<(Name, Value)>,
+    /// Every field with its default filled in, in the signature's order; artifacts appear as [`Value::Input`]. Shared with
+    /// the plan's graph: of a large program they are most of the memory.
+    pub args: Arc<Vec<(Name, Value)>>,
     /// Role to the call that makes it, the piped one included. Roles are `model`, `data`, `suite.arith.data`, …
     pub inputs: Vec<(String, NodeId)>,
     /// What it makes.
@@ -26,7 +28,7 @@ pub struct StageCall {
     /// Where it was first configured.
     pub span: Span,
     /// Where each written field stands, for messages about a change.
-    pub field_spans: Vec<(Name, Span)>,
+    pub field_spans: Arc<[(Name, Span)]>,
     /// How its training depends on its length, where it trains.
     pub training: Option<Training>,
 }

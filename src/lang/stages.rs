@@ -16,6 +16,7 @@ use crate::base::kind::Kind;
 use crate::base::source::Span;
 use crate::diag::{Diagnostic, codes};
 use std::rc::Rc;
+use std::sync::Arc;
 
 impl Evaluator<'_> {
     /// What a bare name of the catalogue is: a stage or a variant with its defaults.
@@ -212,7 +213,7 @@ impl Evaluator<'_> {
         let call = StageCall {
             kind: stage.kind.clone(),
             version: signature.version,
-            args,
+            args: Arc::new(args),
             inputs,
             output,
             name: stage.name.clone().unwrap_or_else(|| stage.kind.clone()),

@@ -36,7 +36,7 @@ pub struct Node {
     /// The name of the binding that configured it first.
     pub name: String,
     /// The arguments, paths as written.
-    args: Vec<(Name, Value)>,
+    args: Arc<Vec<(Name, Value)>>,
     /// The paths in them, each with the digest of the content that the key stands for.
     pub contents: Arc<BTreeMap<String, Digest>>,
     /// Made where someone asks: as JSON, the stages of a large program would take up hundreds of megabytes.
@@ -52,7 +52,7 @@ pub struct Node {
     /// Where it was first configured.
     pub span: Span,
     /// Where each written field stands.
-    pub field_spans: Vec<(Name, Span)>,
+    pub field_spans: Arc<[(Name, Span)]>,
     /// How its training depends on its length, where it trains.
     pub training: Option<Training>,
     /// The targets that need it: pipelines `name`, cells `sweep[order=sft_rl, seed=1]`.

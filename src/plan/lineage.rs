@@ -102,9 +102,9 @@ fn ancestor(store: &Store, graph: Option<&Graph>, key: Digest) -> Ancestor {
         data: data_of(&document["science"]),
         paths: paths.map(|(path, digest)| (digest.to_string(), path.clone())).collect(),
         science: document["science"].clone(),
-        outputs: record.as_ref().map(|record| record.outputs.clone()).unwrap_or_default(),
+        outputs: record.as_ref().map(|record| record.outputs.clone().into()).unwrap_or_default(),
         alias_of: record.as_ref().and_then(|record| record.alias_of),
-        metrics: record.as_ref().map(|record| record.metrics.clone()).unwrap_or_default(),
+        metrics: record.as_ref().map(|record| record.metrics.clone().into()).unwrap_or_default(),
         made: record.as_ref().map(|record| record.made.clone()),
         run: record.map(|record| record.run),
     }

@@ -212,14 +212,14 @@ fn outputs(stage: &RunStage, record: Option<&Record>) -> BTreeMap<String, Digest
     if stage.outcome == RunOutcome::Finished {
         stage.outputs.clone()
     } else {
-        record.map(|record| record.outputs.clone()).unwrap_or_default()
+        record.map(|record| record.outputs.clone().into()).unwrap_or_default()
     }
 }
 
 fn metrics(sides: [(&RunStage, Option<&Record>); 2]) -> Vec<MetricDiff> {
     let [was, is] = sides.map(|(stage, record)| match stage.outcome {
         RunOutcome::Finished => stage.metrics.clone(),
-        RunOutcome::Cached => record.map(|record| record.metrics.clone()).unwrap_or_default(),
+        RunOutcome::Cached => record.map(|record| record.metrics.clone().into()).unwrap_or_default(),
         _ => BTreeMap::new(),
     });
     let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();

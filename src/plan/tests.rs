@@ -11,6 +11,7 @@ use crate::lang::value::{NodeId, RewardSum, RewardTerm, Value};
 use crate::store::{Record, RecordDraft, Store};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::sync::Arc;
 
 const TEXT: &str = "let warm = sft {\n  learning_rate: 1e-3\n  budget: 60steps\n}\n";
 
@@ -39,16 +40,16 @@ pub(super) fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&s
     StageCall {
         kind: kind.into(),
         version: 1,
-        args: args.iter().map(|(name, value)| (name.to_string().into(), value.clone())).collect(),
+        args: Arc::new(args.iter().map(|(name, value)| (name.to_string().into(), value.clone())).collect()),
         inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
         output: if kind == "jsonl" { Kind::Dataset } else { Kind::Model },
         name: name.into(),
         span: sources().1,
-        field_spans: vec![
+        field_spans: Arc::new([
             ("learning_rate".into(), span_of("1e-3")),
             ("budget".into(), span_of("60steps")),
             ("file".into(), span_of("sft")),
-        ],
+        ]),
         training: None,
     }
 }
@@ -237,7 +238,7 @@ fn every_field_file_version_and_role_reaches_the_key() {
 #[test]
 fn a_missing_file_is_told_once_at_its_field() {
     let mut program = program(1e-3, 60.0);
-    program.calls[1].args[0].1 = Value::Path("train.missing".into());
+    Arc::make_mut(&mut program.calls[1].args)[0].1 = Value::Path("train.missing".into());
     let errors = Graph::build(&program, &Contents).expect_err("a file is missing");
     assert_eq!(errors.len(), 1);
     assert_eq!((errors[0].code, errors[0].labels[0].span), (crate::diag::codes::UNREADABLE_INPUT, span_of("sft")));
@@ -342,14 +343,17 @@ fn reasons_name_files_versions_new_fields_and_first_runs() {
         let plan = fixture.plan(&graph);
         plan.step(node).expect("it is planned").reason.clone()
     };
-    let other_file = |call: &mut StageCall| call.args[0].1 = Value::Path("new.jsonl".into());
+    let other_file = |call: &mut StageCall| Arc::make_mut(&mut call.args)[0].1 = Value::Path("new.jsonl".into());
     let reason_for_file = reason(&other_file, 1);
     assert!(reason_for_file.starts_with("`file` changed: the file's content, "), "{reason_for_file}");
     assert!(reason_for_file.ends_with("(a.srlm:1)"), "{reason_for_file}");
     assert_eq!(reason(&|call| call.version = 2, 0), "srlm's `tiny` changed: version 1 → 2");
-    assert_eq!(reason(&|call| call.args.push(("dtype".into(), Value::Bool(true))), 0), "`dtype` is new: true");
-    assert_eq!(reason(&|call| drop(call.args.pop()), 0), "`seed` is gone: it was 0");
-    let renamed = |call: &mut StageCall| (call.name, call.args[0].1) = ("cold".into(), steps(9.0));
+    assert_eq!(
+        reason(&|call| Arc::make_mut(&mut call.args).push(("dtype".into(), Value::Bool(true))), 0),
+        "`dtype` is new: true"
+    );
+    assert_eq!(reason(&|call| drop(Arc::make_mut(&mut call.args).pop()), 0), "`seed` is gone: it was 0");
+    let renamed = |call: &mut StageCall| (call.name, Arc::make_mut(&mut call.args)[0].1) = ("cold".into(), steps(9.0));
     assert_eq!(reason(&renamed, 3), "never run before; unlike `reason`, `budget` is 9steps, not 60steps (a.srlm:3)");
 }
 

@@ -3,19 +3,20 @@
 use super::grid::{Align, Grid};
 use super::number::{bytes, metric, seconds};
 use crate::plan::{Estimate, Graph, Plan, Status, Step, Total};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// One line a stage in the plan's order, then the totals: "13 cells, 37 stage uses, 34 stages, 12 cached, 22 to run".
 pub fn render(graph: &Graph, plan: &Plan) -> String {
     let mut grid =
         Grid::new(["stage", "kind", "key", "", "result of", "why"].map(|name| (name.to_string(), Align::Left)));
+    grid.reserve(plan.steps.len());
     let results = results(graph);
     for step in &plan.steps {
         let node = graph.node(step.node);
-        let key = node.key.short();
-        let (name, kind, reason) = (node.name.clone(), node.kind.clone(), step.reason.clone());
+        let [name, kind, reason] = [&node.name, &node.kind, &step.reason].map(Cow::from);
         let result = results.get(&step.node).map(|labels| several(labels)).unwrap_or_default();
-        grid.row(vec![name, kind, key, status(step), result, reason]);
+        grid.row([name, kind, node.key.short().into(), status(step), result, reason]);
     }
     let rows = if plan.steps.is_empty() { String::new() } else { grid.render() + "\n" };
     format!("{rows}{}{}\n", plan.summary, estimate(&plan.estimate()))
@@ -55,20 +56,20 @@ fn results(graph: &Graph) -> HashMap<usize, Vec<&str>> {
 }
 
 /// The labels of a stage; of many the first.
-fn several(labels: &[&str]) -> String {
+fn several<'t>(labels: &[&'t str]) -> Cow<'t, str> {
     match labels {
-        [] => String::new(),
-        [only] => only.to_string(),
-        [first, more @ ..] => format!("{first} and {} more", more.len()),
+        [] => "".into(),
+        [only] => (*only).into(),
+        [first, more @ ..] => format!("{first} and {} more", more.len()).into(),
     }
 }
 
 /// What is to be done, in a word that stands out by its letters alone.
-fn status(step: &Step) -> String {
+fn status(step: &Step) -> Cow<'static, str> {
     match step.status {
         Status::Hit => "cached".into(),
         Status::ShallowHit => "cached (same inputs)".into(),
-        Status::Resume { step } => format!("RESUME at {step}"),
+        Status::Resume { step } => format!("RESUME at {step}").into(),
         Status::ResumeAfter { .. } => "RESUME".into(),
         Status::Run => "RUN".into(),
         Status::MayBeCutOff => "RUN, may be cut off".into(),

@@ -3,6 +3,7 @@
 use super::moment::rfc3339;
 use super::process::host_name;
 use crate::base::digest::Digest;
+use crate::base::named::Named;
 use crate::base::seal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -24,14 +25,14 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias_of: Option<Digest>,
     /// Role to artifact digest.
-    pub outputs: BTreeMap<String, Digest>,
+    pub outputs: Named<Digest>,
     /// Role to the artifact digest that went in.
-    pub inputs: BTreeMap<String, Digest>,
+    pub inputs: Named<Digest>,
     /// The key with the digests of `inputs` for the keys upstream.
     pub shallow: Digest,
     /// The stage's final numbers. One that is not finite reads as NaN.
     #[serde(serialize_with = "write_metrics", deserialize_with = "read_metrics")]
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: Named<f64>,
     /// Seconds of work, without those that [`Record::resumed`] tells of.
     pub seconds: f64,
     /// The training state that it went on from.
@@ -130,10 +131,10 @@ impl RecordDraft {
             name: self.name,
             declared_at: self.declared_at,
             alias_of: None,
-            outputs,
-            inputs: self.inputs,
+            outputs: outputs.into(),
+            inputs: self.inputs.into(),
             shallow: self.shallow,
-            metrics: self.metrics,
+            metrics: self.metrics.into(),
             seconds: self.seconds,
             resumed: self.resumed,
             made,
@@ -183,11 +184,11 @@ fn of_key(key: &Digest, record: Record) -> Result<Record, String> {
 }
 
 /// JSON has no word for a number that is not finite: it becomes `null`.
-fn write_metrics<S: Serializer>(metrics: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+fn write_metrics<S: Serializer>(metrics: &Named<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(metrics.iter().map(|(name, value)| (name, value.is_finite().then_some(value))))
 }
 
-fn read_metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+fn read_metrics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Named<f64>, D::Error> {
     let metrics = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
     Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }

@@ -133,7 +133,7 @@ fn golden_keys_cover_every_field() {
     let program = compile(&with_pipelines(&corpus.expressions())).program;
     let other = |kind: &str, name: &str, default: &Option<serde_json::Value>| {
         let calls = program.calls.iter().filter(|call| call.kind == kind);
-        let mut values = calls.flat_map(|call| &call.args).filter(|(field, _)| field == name);
+        let mut values = calls.flat_map(|call| call.args.iter()).filter(|(field, _)| field == name);
         values.any(|(_, value)| Some(value.to_json()) != *default)
     };
     for stage in catalogue().stages {

@@ -215,7 +215,7 @@ pub(super) fn key_fault(record: &Record, keys: &Keys) -> Option<String> {
     if deep != record.key {
         return Some(format!("its document has the key {}", deep.short()));
     }
-    let shallow = (keys.shallow)(&record.document, &record.inputs);
+    let shallow = (keys.shallow)(&record.document, &record.inputs.clone().into());
     (shallow != record.shallow).then(|| format!("its document and inputs have the shallow key {}", shallow.short()))
 }
 

@@ -288,7 +288,7 @@ fn a_damaged_list_of_files_names_no_file_outside() {
     let evil = serde_json::to_vec(&json!({"files": [{"path": "../x", "size": 4, "blob": Digest::of_bytes(b"aaaa")}]}));
     let evil = evil.unwrap();
     put(&shared, &blob(&evil), &evil);
-    let record = Record { outputs: BTreeMap::from([("model".into(), Digest::of_bytes(&evil))]), ..made };
+    let record = Record { outputs: BTreeMap::from([("model".into(), Digest::of_bytes(&evil))]).into(), ..made };
     put(&shared, &format!("cache/records/{}.json", record.key), record.to_text().unwrap().as_bytes());
     let why = two.take("warm").unwrap_err();
     assert!(why.contains("no name inside an artifact"), "{why}");

@@ -4,6 +4,7 @@ pub mod arith;
 pub mod boxed;
 pub mod chat;
 pub mod encode;
+pub mod few_shot;
 pub mod format;
 pub mod mix;
 pub mod order;

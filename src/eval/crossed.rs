@@ -97,7 +97,7 @@ impl Crossed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::seed::{Seed, Stream};
+    use crate::base::seed::Seed;
 
     #[test]
     fn a_table_by_hand() {
@@ -136,20 +136,14 @@ mod tests {
         assert_eq!(crossed(&vec![vec![0.0; 50]; 3]).unwrap().p_value(), 1.0);
     }
 
-    /// A standard normal number (Box and Muller 1958).
-    fn normal(stream: &mut Stream) -> f64 {
-        let mut uniform = || (stream.below(1 << 40) as f64 + 0.5) / (1u64 << 40) as f64;
-        (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
-    }
-
     /// How often the interval of a mean holds the truth, 0, over tables whose items, repeats and rests scatter so much.
     fn coverage(items: usize, repeats: usize, scatter: [f64; 3], seed: u64) -> f64 {
         let mut stream = Seed::new(seed).stream();
         let mut holds = || {
-            let of_item: Vec<f64> = (0..items).map(|_| scatter[0] * normal(&mut stream)).collect();
+            let of_item: Vec<f64> = (0..items).map(|_| scatter[0] * stream.normal()).collect();
             let mut repeat = || {
-                let of_repeat = scatter[1] * normal(&mut stream);
-                of_item.iter().map(|item| item + of_repeat + scatter[2] * normal(&mut stream)).collect()
+                let of_repeat = scatter[1] * stream.normal();
+                of_item.iter().map(|item| item + of_repeat + scatter[2] * stream.normal()).collect()
             };
             let values: Vec<Vec<f64>> = (0..repeats).map(|_| repeat()).collect();
             let interval = crossed(&values).unwrap().interval();
@@ -163,13 +157,12 @@ mod tests {
         let mut stream = Seed::new(seed).stream();
         let chance = |item: f64, repeat: f64| 1.0 / (1.0 + (-(0.4 + 1.5 * item + of_seeds * repeat)).exp());
         // The truth, over all items and seeds, by a long simulation.
-        let truth = (0..400_000).map(|_| chance(normal(&mut stream), normal(&mut stream))).sum::<f64>() / 400_000.0;
+        let truth = (0..400_000).map(|_| chance(stream.normal(), stream.normal())).sum::<f64>() / 400_000.0;
         let mut holds = || {
-            let of_item: Vec<f64> = (0..items).map(|_| normal(&mut stream)).collect();
+            let of_item: Vec<f64> = (0..items).map(|_| stream.normal()).collect();
             let mut repeat = || {
-                let skill = normal(&mut stream);
-                let mut answer =
-                    |item: &f64| f64::from(u8::from(stream.below(1_000_000) as f64 / 1e6 < chance(*item, skill)));
+                let skill = stream.normal();
+                let mut answer = |item: &f64| f64::from(u8::from(stream.uniform() < chance(*item, skill)));
                 of_item.iter().map(&mut answer).collect()
             };
             let values: Vec<Vec<f64>> = (0..repeats).map(|_| repeat()).collect();

@@ -10,6 +10,7 @@ mod dedup;
 mod distill;
 mod evaluate;
 mod exec;
+mod few_shot;
 mod format;
 mod generate;
 mod grpo;
@@ -112,6 +113,7 @@ pub static STAGES: &[&dyn Stage] = &[
     &generate::Generate,
     &keep::Keep,
     &map_format::MapFormat,
+    &few_shot::FewShot,
     &dedup::Dedup,
     &decontaminate::Decontaminate,
     &mix::Mix,

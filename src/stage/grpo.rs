@@ -69,12 +69,14 @@ arguments! {
         /// How that KL is estimated. "k1" has no gradient in expectation and is refused where `kl_coef` is not 0.
         kl_estimator: KlEstimator = KlEstimator::K3, aliases ["kl_loss_type", "kl_penalty"],
             source "Schulman, Approximating KL Divergence (2020)";
-        /// Optimiser steps a rollout batch.
+        /// Optimiser steps a rollout batch. At the first of them the ratio is 1: the loss is near 0 there, its gradient
+        /// is not.
         iterations: u64 = 1, aliases ["num_iterations", "ppo_epochs", "mu", "num_ppo_epochs", "update_epochs"], range 1 ..= 1000,
             source "TRL (num_iterations), arXiv:2402.03300";
-        /// Groups whose rewards are all equal are sampled again, since they teach nothing.
+        /// Groups whose rewards are all equal teach nothing: other prompts are drawn in their place, until the batch is
+        /// full or prompts were drawn ten times. The step's metrics say how many groups were dropped.
         dynamic_sampling: bool = false, aliases ["filter_groups", "dynamic_sample"],
-            source "arXiv:2503.14476 (DAPO, section 3.2)", unbuilt "`dynamic_sampling`";
+            source "arXiv:2503.14476 (DAPO, section 3.2)";
         /// Completions cut at the limit: counted like any other ("keep"), masked out of the loss ("mask"), scored 0 at
         /// most ("zero"), or punished the nearer they come to it (`soft`).
         overlong: OverlongArg = OverlongArg::Keep, aliases ["mask_truncated_completions", "overlong_filter"],
@@ -201,6 +203,7 @@ impl GrpoArgs {
             },
             objective: self.objective(),
             overlong: self.overlong()?,
+            dynamic_sampling: self.dynamic_sampling,
             optimiser: self.training.optimiser(self.learning_rate),
             seed: Seed::new(self.training.seed).child("grpo", 0),
         })

@@ -3,27 +3,31 @@
 //! Simplified against the papers: every rollout batch is one optimiser batch, done `iterations` times; the old
 //! log-probabilities are the trainer's own at the first of these (the sampler's differ by rounding, which is reported
 //! as `sampler_gap`). With one iteration the ratio is 1 and the loss is near 0 while its gradient is right.
+//!
+//! [`super::groups`] samples and scores, [`super::loss`] is the mathematics, [`super::signs`] tells when it goes wrong.
 
 use super::budget::Budget;
+pub use super::groups::Task;
+use super::groups::{Groups, Rollout, Sampler};
 use super::loss::{self, Denominators, Objective, RewardScaling, Trajectory, TrajectoryLoss};
-use super::resume::{Metrics, States};
+use super::resume::{Metrics, States, Tensors};
+use super::signs::{Batch, Signs};
 use super::step::{Learner, OptimiserSettings};
 use super::stream::{Stream, streams};
 use super::watch::{TrainError, Watch};
 use crate::base::seed::Seed;
 use crate::data::encode::Example;
 use crate::data::order::Order;
-use crate::data::row::Row;
 use crate::data::tokenizer::Tokenizer;
 use crate::model::Decoder;
 use crate::nn::Params;
-use crate::reward::{RewardPart, RewardSum};
-use crate::rollout::{self, Completion, Prompt, RolloutError, Sampling, Stop};
-use candle_core::Tensor;
+use crate::reward::RewardSum;
+use crate::rollout::{Completion, RolloutError, Sampling, Stop};
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
-/// Rollout batches in a row without any signal, after which the user is warned.
-const FLAT_BATCHES: u64 = 10;
+/// How many prompts were drawn, in a saved state.
+const PROMPTS_DRAWN: &str = "prompts_drawn";
 
 /// What becomes of completions that were cut at the length limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub enum Overlong {
 
 impl Overlong {
     /// The reward after what its length costs.
-    fn reward(self, total: f64, completion: &Completion) -> f64 {
+    pub(super) fn reward(self, total: f64, completion: &Completion) -> f64 {
         match self {
             Overlong::Zero if completion.stop == Stop::Length => total.min(0.0),
             Overlong::Soft { buffer, limit } => total + loss::soft_overlong(completion.ids.len(), limit, buffer),
@@ -77,36 +81,44 @@ pub struct GrpoSettings {
     pub objective: Objective,
     /// Completions cut at the limit.
     pub overlong: Overlong,
+    /// Groups without a spread of rewards are sampled again.
+    pub dynamic_sampling: bool,
     /// Learning rate, schedule, AdamW, clipping.
     pub optimiser: OptimiserSettings,
     /// Root of data order and sampling.
     pub seed: Seed,
 }
 
-/// A row with its prompt as token ids.
-pub struct Task {
-    /// Question and gold answer.
-    pub row: Row,
-    /// The rendered prompt.
-    pub prompt: Vec<u32>,
-}
-
-/// A scored completion.
-struct Rollout {
-    example: Example,
-    completion: Completion,
-    reward: Option<f64>,
-    parts: Vec<RewardPart>,
-    masked: bool,
-}
-
 /// Everything the steps share.
 struct Trainer<'a> {
-    tasks: &'a [Task],
-    tokenizer: &'a Tokenizer,
     settings: &'a GrpoSettings,
     reference: Option<Decoder>,
     watch: &'a Watch<'a>,
+}
+
+/// What changes from one rollout batch to the next, besides the learner.
+struct Course {
+    drawn: u64,
+    signs: Signs,
+}
+
+impl Course {
+    /// As a saved state left it, or as at the start.
+    fn from(tensors: &Tensors, step: u64, settings: &GrpoSettings) -> Result<Self, TrainError> {
+        let drawn = match tensors.get(PROMPTS_DRAWN) {
+            Some(drawn) => drawn.to_vec1::<f64>()?[0] as u64,
+            None => step / settings.iterations * settings.prompts_per_step as u64,
+        };
+        Ok(Course { drawn, signs: Signs::restored(tensors)? })
+    }
+
+    /// The learner's state and this.
+    fn state(&self, learner: &Learner) -> Result<Tensors, TrainError> {
+        let mut tensors = learner.state()?;
+        tensors.insert(PROMPTS_DRAWN.to_string(), Tensor::new(&[self.drawn as f64], &Device::Cpu)?);
+        self.signs.save(&mut tensors)?;
+        Ok(tensors)
+    }
 }
 
 /// Trains a decoder by its own completions. Returns the trained parameters and the last steps' numbers.
@@ -127,78 +139,47 @@ pub fn train(
     }
     let mut order = Order::new(tasks.len(), settings.seed.child("order", 0));
     let lengths: Vec<usize> = tasks.iter().map(|task| task.prompt.len()).collect();
-    let rollouts = settings.budget.steps(&lengths, settings.prompts_per_step, &mut order);
-    let total = rollouts * settings.iterations;
-    let trainer = Trainer { tasks, tokenizer, settings, reference, watch };
+    let total = settings.budget.steps(&lengths, settings.prompts_per_step, &mut order) * settings.iterations;
+    let (trainer, sampler) = (Trainer { settings, reference, watch }, Sampler { tasks, tokenizer, settings, watch });
     let mut learner = Learner::new(decoder, params, settings.optimiser, total);
     let mut states = States::new(watch, learner.course(settings.iterations));
-    let (mut last, mut flat_batches) = (Metrics::new(), 0);
+    let (mut last, mut course) = (Metrics::new(), Course::from(&Tensors::new(), 0, settings)?);
     if let Some(state) = states.newest() {
         learner.restore(&state)?;
+        course = Course::from(&state.tensors, state.step, settings)?;
         last = state.metrics;
     }
     while learner.steps() < total {
         // States are taken between rollout batches only: a batch in flight is sampled again after a resume.
-        states.checkpoint(learner.steps(), &last, || learner.state())?;
+        states.checkpoint(learner.steps(), &last, || course.state(&learner))?;
         let step = learner.steps() / settings.iterations;
-        let chosen = order.batch(step * settings.prompts_per_step as u64, settings.prompts_per_step);
-        let rollouts = match trainer.roll_out(&learner.decoder, &chosen, step) {
+        let groups = match sampler.groups(&learner.decoder, &mut order, course.drawn, step) {
             // Asked to stop while sampling: the checkpoint at the top of the loop saves the state and ends it.
             Err(TrainError::Rollout(RolloutError::Stopped)) => continue,
-            rollouts => rollouts?,
+            groups => groups?,
         };
-        last = trainer.learn(&mut learner, &rollouts).map_err(|error| {
-            let prompts: Vec<String> = chosen.iter().map(|&at| format!("row `{}`", tasks[at].row.id)).collect();
+        last = trainer.learn(&mut learner, &groups).map_err(|error| {
+            let prompts: Vec<String> = groups.chosen.iter().map(|&at| format!("row `{}`", tasks[at].row.id)).collect();
             match learner.steps() % settings.iterations {
-                0 => states.keep_last_good(error, learner.steps(), &prompts, &last, || learner.state()),
+                0 => states.keep_last_good(error, learner.steps(), &prompts, &last, || course.state(&learner)),
                 // In the midst of a rollout batch there is no state to resume from.
                 _ => error,
             }
         })?;
-        trainer.warn_when_flat(&last, &mut flat_batches);
+        course.drawn = groups.drawn;
+        let batch = Batch { metrics: &last, earned: groups.earned, step: learner.steps() };
+        course.signs.look(&batch, settings).into_iter().for_each(|warning| watch.warn(warning));
     }
-    states.finish(&last, || learner.state());
+    states.finish(&last, || course.state(&learner));
     last.insert("trained_tokens".to_string(), learner.trained_tokens());
+    last.extend(course.signs.verdict());
     Ok((learner.into_params(), last))
 }
 
 impl Trainer<'_> {
-    /// Samples a group for every chosen task and scores it.
-    fn roll_out(&self, decoder: &Decoder, chosen: &[usize], step: u64) -> Result<Vec<Rollout>, TrainError> {
-        let seed = self.settings.seed.child("rollout", step);
-        let group = self.settings.num_generations;
-        let prompts: Vec<Prompt> = (0..chosen.len() * group)
-            .map(|at| Prompt {
-                ids: self.tasks[chosen[at / group]].prompt.clone(),
-                seed: seed.child("sample", at as u64),
-            })
-            .collect();
-        let completions = rollout::generate(
-            decoder,
-            &prompts,
-            &self.settings.sampling,
-            self.settings.sequences_at_once,
-            &mut |_| !self.watch.should_stop(),
-        )?;
-        let tasks = (0..prompts.len()).map(|at| &self.tasks[chosen[at / group]]);
-        tasks.zip(completions).map(|(task, completion)| self.score(task, completion)).collect()
-    }
-
-    fn score(&self, task: &Task, completion: Completion) -> Result<Rollout, TrainError> {
-        let truncated = completion.stop == Stop::Length;
-        let text =
-            self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
-        let score = self.settings.reward.evaluate(&task.row, &text);
-        let reward = score.total.map(|total| self.settings.overlong.reward(total, &completion));
-        let mut ids = task.prompt.clone();
-        ids.extend(&completion.ids);
-        let mask = (0..ids.len()).map(|at| at >= task.prompt.len().max(1)).collect();
-        let masked = truncated && self.settings.overlong == Overlong::Mask;
-        Ok(Rollout { example: Example { ids, mask }, completion, reward, parts: score.parts, masked })
-    }
-
     /// Does the optimiser steps of one rollout batch.
-    fn learn(&self, learner: &mut Learner, rollouts: &[Rollout]) -> Result<Metrics, TrainError> {
+    fn learn(&self, learner: &mut Learner, groups: &Groups) -> Result<Metrics, TrainError> {
+        let rollouts = &groups.rollouts;
         let rewards: Vec<Option<f64>> = rollouts.iter().map(|rollout| rollout.reward).collect();
         let advantages = loss::advantages(&rewards, self.settings.num_generations, self.settings.scale_rewards);
         let counted = rollouts.iter().filter(|rollout| !rollout.masked);
@@ -209,12 +190,9 @@ impl Trainer<'_> {
             old: BTreeMap::new(),
             reference: BTreeMap::new(),
         };
-        let groups = rollouts.len() as f64 / self.settings.num_generations as f64;
-        let flat_groups = advantages.zero_variance_groups as f64 / groups;
         let mut metrics = Metrics::new();
         for _ in 0..self.settings.iterations {
-            metrics = describe(rollouts);
-            metrics.insert("zero_variance_groups".to_string(), flat_groups);
+            metrics = groups.metrics.clone();
             metrics.extend(self.iterate(learner, rollouts, &mut update)?);
             metrics.retain(|_, value| value.is_finite());
             self.report(learner, rollouts, &metrics);
@@ -299,20 +277,6 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Warns, with the cure, when no group has taught anything for many rollout batches.
-    fn warn_when_flat(&self, metrics: &Metrics, flat_batches: &mut u64) {
-        let flat = metrics.get("zero_variance_groups").is_some_and(|&share| share == 1.0);
-        *flat_batches = if flat { *flat_batches + 1 } else { 0 };
-        if *flat_batches == FLAT_BATCHES {
-            let truncated = 100.0 * metrics.get("truncated").copied().unwrap_or(0.0);
-            self.watch.warn(format!(
-                "in the last {FLAT_BATCHES} rollout batches every group's rewards were equal, so that nothing was \
-                 learned: {truncated:.0} % of the last completions were cut (raise `max_completion_length`); else \
-                 the prompts are all too hard or too easy, or the reward asks for a form that the model never writes"
-            ));
-        }
-    }
-
     fn report(&self, learner: &Learner, rollouts: &[Rollout], metrics: &Metrics) {
         let tokens = rollouts.iter().map(|rollout| rollout.example.ids.len()).sum();
         let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
@@ -377,24 +341,6 @@ impl Sums {
         ];
         metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
-}
-
-/// What the rollouts themselves tell.
-fn describe(rollouts: &[Rollout]) -> Metrics {
-    let rewards: Vec<f64> = rollouts.iter().filter_map(|rollout| rollout.reward).collect();
-    let count = rollouts.len() as f64;
-    let share = |holds: &dyn Fn(&Rollout) -> bool| rollouts.iter().filter(|r| holds(r)).count() as f64 / count;
-    let tokens: usize = rollouts.iter().map(|rollout| rollout.completion.ids.len()).sum();
-    let mut metrics = Metrics::from([
-        ("reward".to_string(), loss::mean(&rewards)),
-        ("reward_deviation".to_string(), loss::deviation(&rewards)),
-        ("truncated".to_string(), share(&|rollout| rollout.completion.stop == Stop::Length)),
-        ("completion_length".to_string(), tokens as f64 / count),
-    ]);
-    for part in rollouts.iter().flat_map(|rollout| &rollout.parts) {
-        *metrics.entry(format!("reward/{}", part.reward)).or_insert(0.0) += part.score.unwrap_or(0.0) / count;
-    }
-    metrics
 }
 
 fn as_f64(tensor: &Tensor) -> Result<Vec<f64>, TrainError> {

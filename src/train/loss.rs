@@ -92,7 +92,7 @@ pub fn advantages(rewards: &[Option<f64>], group_size: usize, scaling: RewardSca
     for group in rewards.chunks(group_size) {
         let known = scored(group);
         let mean = mean(&known);
-        let flat = known.iter().all(|reward| (reward - mean).abs() < 1e-8);
+        let flat = is_flat(group);
         zero_variance_groups += usize::from(flat);
         let divisor = match scaling {
             RewardScaling::Group => deviation(&known) + 1e-4,
@@ -103,6 +103,13 @@ pub fn advantages(rewards: &[Option<f64>], group_size: usize, scaling: RewardSca
         values.extend(group.iter().map(advantage));
     }
     Advantages { values, zero_variance_groups }
+}
+
+/// Whether all rewards of a group that are known are equal, to 1e-8: such a group teaches nothing.
+pub fn is_flat(group: &[Option<f64>]) -> bool {
+    let known = scored(group);
+    let mean = mean(&known);
+    known.iter().all(|reward| (reward - mean).abs() < 1e-8)
 }
 
 fn scored(rewards: &[Option<f64>]) -> Vec<f64> {

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod distill;
 pub mod divergence;
+mod groups;
 pub mod grpo;
 pub mod loss;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod loss_parity;
 mod prefix_tests;
 pub mod resume;
 pub mod sft;
+mod signs;
 pub mod step;
 pub mod stream;
 #[cfg(test)]

@@ -71,9 +71,10 @@ fn distill_for(measure: Measure, budget: Budget, shape: ScheduleShape, watch: &W
 
 /// Many tokens end a completion and long ones score less, so that groups of a random model teach something.
 fn grpo_for(iterations: u64, budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
-    let tokenizer = tiny();
-    let rows = ["one", "two and two", "three", "what is four?"].map(|text| Row::new(text, None, Some("4".into())));
-    let tasks = rows.map(|row| Task { prompt: encode_prompt(&tokenizer, &row).unwrap(), row });
+    grpo_with(grpo_settings(iterations, budget, shape), watch)
+}
+
+fn grpo_settings(iterations: u64, budget: Budget, shape: ScheduleShape) -> GrpoSettings {
     let objective = Objective {
         loss: PolicyLoss::Dapo,
         epsilon: 0.2,
@@ -83,7 +84,7 @@ fn grpo_for(iterations: u64, budget: Budget, shape: ScheduleShape, watch: &Watch
         max_completion_length: 12,
     };
     let stop_ids = (0..VOCABULARY as u32).step_by(5).collect();
-    let settings = GrpoSettings {
+    GrpoSettings {
         budget,
         prompts_per_step: 3,
         num_generations: 4,
@@ -94,9 +95,21 @@ fn grpo_for(iterations: u64, budget: Budget, shape: ScheduleShape, watch: &Watch
         scale_rewards: RewardScaling::Group,
         objective,
         overlong: Overlong::Soft { buffer: 11, limit: 12 },
+        dynamic_sampling: false,
         optimiser: optimiser(shape),
         seed: Seed::new(3),
-    };
+    }
+}
+
+/// Settings of a GRPO training, for tests that look at some of them only.
+pub(super) fn plain_settings() -> GrpoSettings {
+    grpo_settings(1, Budget::Steps(1), ScheduleShape::Constant)
+}
+
+fn grpo_with(settings: GrpoSettings, watch: &Watch) -> Trained {
+    let tokenizer = tiny();
+    let rows = ["one", "two and two", "three", "what is four?"].map(|text| Row::new(text, None, Some("4".into())));
+    let tasks = rows.map(|row| Task { prompt: encode_prompt(&tokenizer, &row).unwrap(), row });
     let ((decoder, params), (reference, _)) = (model(1), model(1));
     grpo::train(decoder, params, Some(reference), &tasks, &tokenizer, &settings, watch)
 }
@@ -225,6 +238,42 @@ fn grpo_goes_on_from_a_shorter_one() {
         Bench::new().train(Budget::Steps(5), |watch| grpo_for(1, Budget::Steps(5), ScheduleShape::Constant, watch));
     let begun = model(1).1.tensors()[0].1.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert!(moved.weights.iter().zip(begun).any(|(now, before)| *now != before.to_bits()), "nothing was learned");
+}
+
+/// A reward that few completions differ in: many groups are flat, and how many are drawn hangs on the policy.
+fn sparse(budget: Budget) -> GrpoSettings {
+    let overlong = Overlong::Soft { buffer: 3, limit: 12 };
+    GrpoSettings { dynamic_sampling: true, overlong, ..grpo_settings(1, budget, ScheduleShape::Constant) }
+}
+
+#[test]
+fn grpo_with_dynamic_sampling_goes_on_from_a_shorter_one() {
+    assert_prefixes_are_shared(|budget, watch| grpo_with(sparse(budget), watch));
+    let ended = Bench::new().train(Budget::Steps(9), |watch| grpo_with(sparse(Budget::Steps(9)), watch));
+    let plain = GrpoSettings { dynamic_sampling: false, ..sparse(Budget::Steps(9)) };
+    let plain = Bench::new().train(Budget::Steps(9), |watch| grpo_with(plain.clone(), watch));
+    assert_ne!(ended.weights, plain.weights);
+    assert!(ended.metrics.iter().any(|(name, _)| name == "groups_dropped"));
+}
+
+#[test]
+fn dynamic_sampling_gives_up_where_no_group_can_teach() {
+    let settings = GrpoSettings { overlong: Overlong::Keep, ..sparse(Budget::Steps(2)) };
+    let objective = Objective { kl_coef: 0.0, ..settings.objective };
+    let settings = GrpoSettings { objective, ..settings };
+    let begun = model(1)
+        .1
+        .tensors()
+        .iter()
+        .flat_map(|(_, tensor)| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        .map(f32::to_bits)
+        .collect::<Vec<_>>();
+    let ended = Bench::new().train(Budget::Steps(2), |watch| grpo_with(settings.clone(), watch));
+    let metric =
+        |name: &str| ended.metrics.iter().find(|(found, _)| found == name).map(|(_, bits)| f64::from_bits(*bits));
+    assert_eq!((metric("zero_variance_groups"), metric("groups_missing")), (Some(1.0), Some(3.0)));
+    assert_eq!(metric("groups_dropped"), Some(30.0), "ten draws of three prompts");
+    assert_eq!(ended.weights, begun, "nothing was learned, and nothing broke");
 }
 
 #[test]

@@ -30,6 +30,7 @@ struct Row<'a> {
     cells: Vec<&'a Cell>,
     repeats: Repeats,
     missing: usize,
+    collapsed: usize,
     cost: Cost,
 }
 
@@ -61,7 +62,8 @@ fn group<'a>(sweep: &'a Sweep, by: &[String]) -> Vec<Row<'a>> {
         match rows.iter_mut().find(|row| row.labels == labels) {
             Some(row) => row.cells.push(cell),
             None => {
-                rows.push(Row { labels, cells: vec![cell], repeats: Repeats::new(), missing: 0, cost: Cost::default() })
+                let (cells, repeats, cost) = (vec![cell], Repeats::new(), Cost::default());
+                rows.push(Row { labels, cells, repeats, missing: 0, collapsed: 0, cost });
             }
         }
     }
@@ -88,7 +90,9 @@ fn read(
         let mut benches = items(project, record)?;
         let repeat = compare.across.as_ref().map(|axis| coordinate(&cell.coordinates, axis)).unwrap_or_default();
         row.repeats.entry(repeat).or_default().extend(benches.remove(&compare.bench).unwrap_or_default());
-        row.cost.add(&records.cost_of(target.node)?);
+        let cost = records.cost_of(target.node)?;
+        row.collapsed += usize::from(cost.collapsed);
+        row.cost.add(&cost);
     }
     Ok(())
 }
@@ -98,6 +102,7 @@ fn finish(compare: &Compare, row: Row, baseline: &[String], reference: &Repeats)
     CompareRow {
         cells: row.cells.len(),
         missing: row.missing,
+        collapsed: row.collapsed,
         result: estimate(compare.metric, &row.repeats),
         versus: if row.labels == baseline { None } else { difference(compare.metric, reference, &row.repeats) },
         seconds: row.cost.seconds / made,

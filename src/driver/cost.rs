@@ -13,6 +13,8 @@ pub struct Cost {
     pub trained_tokens: Option<f64>,
     /// Bytes that the stage of the greatest need had at its peak; `None` where no stage tells.
     pub peak_memory: Option<u64>,
+    /// Whether a policy collapsed in one of them.
+    pub collapsed: bool,
 }
 
 impl Cost {
@@ -23,6 +25,7 @@ impl Cost {
             *self.trained_tokens.get_or_insert(0.0) += tokens;
         }
         self.peak_memory = self.peak_memory.max(other.peak_memory);
+        self.collapsed |= other.collapsed;
     }
 }
 
@@ -65,6 +68,7 @@ impl<'a> Records<'a> {
                     seconds: record.seconds_in_all(),
                     trained_tokens: record.metrics.get("trained_tokens").copied(),
                     peak_memory: record.made.peak_memory,
+                    collapsed: record.metrics.get("collapsed").is_some_and(|&collapsed| collapsed == 1.0),
                 });
             }
         }

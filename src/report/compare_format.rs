@@ -59,9 +59,10 @@ impl CompareTable {
     }
 
     fn csv(&self) -> String {
-        const NUMBERS: [&str; 15] = [
+        const NUMBERS: [&str; 16] = [
             "cells",
             "missing",
+            "collapsed",
             "n",
             "mean",
             "low",
@@ -85,7 +86,7 @@ impl CompareTable {
 /// A row's labels and numbers in full; what is not there is empty.
 fn numbers(row: &CompareRow) -> Vec<String> {
     let mut cells = row.labels.clone();
-    cells.extend([row.cells.to_string(), row.missing.to_string()]);
+    cells.extend([row.cells.to_string(), row.missing.to_string(), row.collapsed.to_string()]);
     cells.extend(match &row.result {
         Some(found) => [found.n.to_string(), full(found.mean), full(found.low), full(found.high)],
         None => Default::default(),
@@ -114,13 +115,14 @@ fn in_markdown(text: &str) -> String {
 }
 
 fn in_latex(text: &str) -> String {
-    let special = |c| "&%$#_{}~^\\<>[".contains(c);
+    let special = |c| "&%$#_{}~^\\<>[‡".contains(c);
     escaped(text, special, |c| match c {
         '~' => "\\textasciitilde{}".into(),
         '^' => "\\textasciicircum{}".into(),
         '\\' => "\\textbackslash{}".into(),
         // After the end of a row a bracket would be a length.
         '[' => "{[}".into(),
+        '‡' => "\\ddag".into(),
         '<' => "$<$".into(),
         '>' => "$>$".into(),
         other => format!("\\{other}"),
@@ -144,10 +146,11 @@ mod tests {
     use super::*;
 
     fn table() -> CompareTable {
-        let row = |label: &str, mean: Option<f64>, versus| CompareRow {
+        let row = |label: &str, mean: Option<f64>, versus: Option<Difference>| CompareRow {
             labels: vec![label.to_string()],
             cells: 3,
             missing: if mean.is_some() { 0 } else { 3 },
+            collapsed: usize::from(versus.is_some()),
             result: mean.map(|mean| Estimate { n: 300, mean, low: mean - 0.02, high: mean + 0.02 }),
             versus,
             seconds: 83.5,

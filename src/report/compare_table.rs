@@ -5,6 +5,9 @@ use super::number::{bytes, count, p_value, percent, points, seconds};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// What marks a result behind which a policy collapsed.
+const MARK: &str = " ‡";
+
 /// A comparison, computed by the driver.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CompareTable {
@@ -31,6 +34,8 @@ pub struct CompareRow {
     pub cells: usize,
     /// Those without a result yet.
     pub missing: usize,
+    /// Those behind whose result a policy collapsed, as the records of the stages say.
+    pub collapsed: usize,
     /// Mean over items and cells; `None` without any result.
     pub result: Option<Estimate>,
     /// Against the baseline; `None` for the baseline itself, or where nothing can be paired.
@@ -104,7 +109,9 @@ impl CompareTable {
     pub(super) fn cells(&self, row: &CompareRow) -> Vec<String> {
         let mut cells = row.labels.clone();
         cells.extend(match &row.result {
-            Some(result) => [percent(result.mean), interval(result.low, result.high), count(result.n as u64)],
+            Some(result) => {
+                [percent(result.mean) + row.mark(), interval(result.low, result.high), count(result.n as u64)]
+            }
             None => ["not run".into(), String::new(), String::new()],
         });
         cells.extend(match &row.versus {
@@ -126,6 +133,9 @@ impl CompareTable {
         let mut text = format!("Differences in percentage points, paired by item{across}{tests}.\n");
         text += &self.reach();
         text += "A cost is the time of all stages behind a result, shared ones included; memory is the largest peak of one.\n";
+        if self.rows.iter().any(|row| row.collapsed > 0) {
+            text += &self.collapses();
+        }
         if missing > 0 {
             text += &format!("Cells of the sweep without a result yet: {missing}. Run the file to make them.\n");
         }
@@ -134,6 +144,21 @@ impl CompareTable {
 }
 
 impl CompareTable {
+    /// What the mark means, and how often it was met where a row has several cells.
+    fn collapses(&self) -> String {
+        let count =
+            |row: &CompareRow| format!("{} {} of {}", row.labels.join(" "), row.collapsed, row.cells - row.missing);
+        let collapsed: Vec<&CompareRow> = self.rows.iter().filter(|row| row.collapsed > 0).collect();
+        let counts = match self.rows.iter().any(|row| row.cells > 1) {
+            true => format!(" ({})", collapsed.into_iter().map(count).collect::<Vec<_>>().join(", ")),
+            false => String::new(),
+        };
+        format!(
+            "{} A policy collapsed on the way{counts}: next to nothing was left of the best reward it had reached.\n",
+            MARK.trim()
+        )
+    }
+
     /// What the intervals speak of, where a row may be repeated.
     fn reach(&self) -> String {
         let Some(axis) = &self.across else { return String::new() };
@@ -164,6 +189,13 @@ pub(super) fn methods<'a>(differences: impl Iterator<Item = &'a Difference>) -> 
     format!("; p by {}, corrected by Holm's method", names.join(" or "))
 }
 
+impl CompareRow {
+    /// Behind the mean of a row in which a policy collapsed.
+    fn mark(&self) -> &'static str {
+        if self.collapsed > 0 { MARK } else { "" }
+    }
+}
+
 impl Difference {
     /// Its mean, interval and p as three cells of a table.
     pub(super) fn cells(&self) -> [String; 3] {
@@ -183,7 +215,17 @@ mod tests {
         let missing = usize::from(result.is_none());
         let labels = vec![label.to_string()];
         let (trained_tokens, peak_memory) = (Some(1_234_567.0), Some(70 << 20));
-        CompareRow { labels, cells: 3, missing, result, versus, seconds: 83.0, trained_tokens, peak_memory }
+        CompareRow {
+            labels,
+            cells: 3,
+            missing,
+            collapsed: 0,
+            result,
+            versus,
+            seconds: 83.0,
+            trained_tokens,
+            peak_memory,
+        }
     }
 
     #[test]
@@ -215,5 +257,23 @@ mod tests {
         A cost is the time of all stages behind a result, shared ones included; memory is the largest peak of one.
         Cells of the sweep without a result yet: 1. Run the file to make them.
         "#);
+    }
+
+    #[test]
+    fn a_collapse_is_marked_and_counted() {
+        let estimate = |mean: f64| Some(Estimate { n: 1500, mean, low: mean - 0.02, high: mean + 0.02 });
+        let versus = Difference { pairs: 1500, mean: -0.4, low: -0.5, high: -0.3, p: 0.00001, method: "crossed" };
+        let table = CompareTable {
+            name: "which_order".into(),
+            metric: "exam.arith.accuracy".into(),
+            by: vec!["order".into()],
+            across: Some("seed".into()),
+            baseline: vec!["rl".into()],
+            rows: vec![
+                row("rl", estimate(0.425), None),
+                CompareRow { collapsed: 2, ..row("sft_rl", estimate(0.025), Some(versus)) },
+            ],
+        };
+        insta::assert_snapshot!(table.render(), @"");
     }
 }

@@ -56,7 +56,6 @@ mod tests {
             ("sft", vec![("lora", lora)], "`lora`"),
             ("sft", vec![("dtype", json!("bf16"))], "bf16"),
             ("distill", vec![("on_policy", json!({ "percent": 30.0 }))], "`on_policy`"),
-            ("grpo", vec![("dynamic_sampling", json!(true))], "`dynamic_sampling`"),
         ];
         for (kind, changes, what) in cases {
             let message = refuse(kind, &changed(kind, &changes)).unwrap_err().to_string();

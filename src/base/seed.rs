@@ -1,5 +1,6 @@
 //! The only door to randomness: a seed, and named children of it.
 
+use super::digest::Digest;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -18,6 +19,11 @@ impl Seed {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(&index.to_le_bytes()).update(name.as_bytes());
         Seed(*hasher.finalize().as_bytes())
+    }
+
+    /// What names this seed among all others.
+    pub fn digest(&self) -> Digest {
+        Digest::of_bytes(&self.0)
     }
 
     /// The stream of this seed, from its start.

@@ -563,6 +563,7 @@ impl<'a> Engine<'a> {
             out: attempt.out.clone(),
             work: attempt.work(),
             states,
+            completions: Some(self.world.store.layout().completions()),
             log: attempt.log(),
             checkpoint_seconds: self.settings.checkpoint_seconds,
             threads: given.threads,

@@ -274,6 +274,9 @@ mod tests {
                 CompareRow { collapsed: 2, ..row("sft_rl", estimate(0.025), Some(versus)) },
             ],
         };
-        insta::assert_snapshot!(table.render(), @"");
+        let text = table.render();
+        assert!(text.contains("sft_rl") && text.contains("2.5% ‡"), "{text}");
+        assert!(text.contains("‡ A policy collapsed on the way (sft_rl 2 of 3): next to nothing was left"), "{text}");
+        assert!(!text.contains("42.5% ‡"), "{text}");
     }
 }

@@ -5,7 +5,7 @@ use super::arguments::{
 };
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::complete;
+use super::sampling::{SEQUENCES_AT_ONCE, complete, encode_prompts};
 use super::sft::TextArgs;
 use super::training::TRAINING;
 use super::{Metrics, Stage, StageContext, StageError};
@@ -22,6 +22,7 @@ use crate::reward::RewardSum;
 use crate::rollout::Sampling;
 use crate::train::distill::{Divergence, train};
 use crate::train::divergence::{Direction, Measure};
+use crate::train::on_policy::OnPolicy;
 use crate::train::sft;
 use serde::Deserialize;
 use std::path::Path;
@@ -40,10 +41,11 @@ arguments! {
         /// What is matched: the teacher's completions (`text`) or its distributions (`kl`, `jsd`).
         loss: DistillLoss = DistillLoss::Text(TextLoss { samples: 1, temperature: 1.0, keep: None }),
             source "arXiv:1606.07947 (text), arXiv:1503.02531 (kl), arXiv:2306.13649 (jsd)";
-        /// Share of the batches whose completions the student samples; the others are those of the data.
+        /// Share of the batches whose completions the student samples, at temperature 1; the others are those of the
+        /// data. For `kl` and `jsd` only: under `text` the student would learn its own words.
         on_policy: Percent = Percent { percent: 0.0 }, aliases ["lmbda", "lambda", "on_policy_ratio"],
-            range 0 ..= 100, source "arXiv:2306.13649 (GKD's λ, TRL's lmbda)", unbuilt "`on_policy` above 0%";
-        /// The longest completion asked of the teacher.
+            range 0 ..= 100, source "arXiv:2306.13649 (GKD's λ, TRL's lmbda)";
+        /// The longest completion asked of the teacher, or sampled from the student.
         max_completion_length: Tokens = Tokens { tokens: 512 },
             aliases ["max_new_tokens", "max_completion_tokens", "max_tokens", "generate_max_len"], range 1 ..= 1e6,
             source "TRL (max_completion_length)";
@@ -178,6 +180,12 @@ fn from_text(
     teacher: &LanguageModel,
     rows: Vec<Row>,
 ) -> Result<Trained, StageError> {
+    if args.on_policy.percent > 0.0 {
+        return Err(StageError::input(
+            "`on_policy` needs the teacher's distributions: under `loss: text(…)` the student would learn its own words; \
+             take `kl` or `jsd`, or `on_policy: 0%`",
+        ));
+    }
     let taught = teacher_rows(context, args, loss, teacher, rows)?;
     let (examples, facts) = args.text.examples(context, model, &taught, model.context_length())?;
     let (decoder, params) = model.trainable()?;
@@ -261,9 +269,46 @@ fn from_distributions(
     let positions = model.context_length().min(teacher.context_length());
     let (examples, facts) = args.text.examples(context, model, rows, positions)?;
     let divergence = Divergence { measure, temperature, vocabulary: model.tokenizer.max_id() as usize + 1 };
+    let on_policy = on_policy(context, args, model, positions, rows)?;
     let (decoder, params) = model.trainable()?;
-    let teacher = teacher.frozen()?;
+    let (teacher, settings) = (teacher.frozen()?, args.text.settings("distill"));
     let (params, metrics) =
-        train(decoder, params, &teacher, &examples, &divergence, &args.text.settings("distill"), &context.watch())?;
+        train(decoder, params, &teacher, &examples, &divergence, on_policy.as_ref(), &settings, &context.watch())?;
     Ok((params, facts.into_iter().chain(metrics).collect()))
+}
+
+/// The batches that the student samples, where there are any; prompts that leave no room in either model are dropped.
+fn on_policy(
+    context: &StageContext,
+    args: &DistillArgs,
+    model: &LanguageModel,
+    positions: usize,
+    rows: &[Row],
+) -> Result<Option<OnPolicy>, StageError> {
+    if args.on_policy.percent == 0.0 {
+        return Ok(None);
+    }
+    let max_tokens = args.max_completion_length.tokens;
+    let tasks = encode_prompts(context, model, rows.to_vec(), max_tokens)?;
+    let prompts: Vec<Vec<u32>> =
+        tasks.into_iter().map(|task| task.prompt).filter(|prompt| prompt.len() + max_tokens <= positions).collect();
+    if prompts.is_empty() {
+        return Err(StageError::input(format!(
+            "no prompt leaves room for {max_tokens} tokens in the teacher's {positions} positions: lower \
+             `max_completion_length`"
+        )));
+    }
+    Ok(Some(OnPolicy {
+        share: args.on_policy.ratio(),
+        prompts,
+        sampling: Sampling {
+            temperature: 1.0,
+            top_k: None,
+            top_p: 1.0,
+            max_tokens,
+            stop_ids: model.tokenizer.stop_ids().to_vec(),
+        },
+        sequences_at_once: SEQUENCES_AT_ONCE,
+        seed: Seed::new(args.text.training.seed).child("on_policy", 0),
+    }))
 }

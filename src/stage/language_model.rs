@@ -34,6 +34,11 @@ impl LanguageModel {
         self.weights.values().map(|tensor| tensor.elem_count()).sum()
     }
 
+    /// The files that it was read from.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
     /// The longest sequence the model takes, prompt and completion together, in tokens.
     pub fn context_length(&self) -> usize {
         self.config.max_position_embeddings

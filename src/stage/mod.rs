@@ -3,6 +3,7 @@
 mod api;
 mod arguments;
 mod arith_problems;
+mod completions;
 mod context;
 mod dataset;
 mod decontaminate;

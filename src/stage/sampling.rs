@@ -1,7 +1,9 @@
 //! Prompts to completions: what `generate`, `evaluate` and `distill` share.
 
+use super::completions::{Completions, Written};
 use super::language_model::LanguageModel;
 use super::{StageContext, StageError};
+use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
 use crate::base::seed::Seed;
 use crate::data::encode::encode_prompt;
@@ -10,10 +12,13 @@ use crate::reward::RewardSum;
 use crate::rollout::{self, Completion, Progress, Prompt, Sampling, Stop};
 use crate::train::grpo::Task;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Sequences that are generated at the same time; it bounds the cache and changes no token.
 pub const SEQUENCES_AT_ONCE: usize = 128;
+
+/// Completions after which those that are done are kept: few enough to lose little, many enough to fill the batch.
+const KEPT_AT_ONCE: usize = 1024;
 
 /// A row and what a model wrote to it.
 pub struct Completed {
@@ -85,7 +90,8 @@ pub fn encode_prompts(
     Ok(tasks)
 }
 
-/// Samples `samples` completions for every row, in the order of the rows.
+/// Samples `samples` completions for every row, in the order of the rows. Those that another stage has sampled before,
+/// with the same model, settings, prompt and seed, are taken as they were.
 ///
 /// # Errors
 /// As [`encode_prompts`], or [`StageError::Interrupted`].
@@ -104,24 +110,62 @@ pub fn complete(
         Prompt { ids: task.prompt.clone(), seed: seed.child(&task.row.id, (at % samples) as u64) }
     };
     let prompts: Vec<Prompt> = (0..tasks.len() * samples).map(prompt).collect();
-    let decoder = model.frozen()?;
-    let mut told = Progress::default();
-    let completions = rollout::generate(&decoder, &prompts, sampling, SEQUENCES_AT_ONCE, &mut |now| {
-        if now.finished > told.finished {
-            context.say(progress(&told, &now));
-            told = now;
-        }
-        !context.should_stop()
-    })?;
-    let finish =
-        |(at, completion): (usize, &Completion)| finish(model, &tasks[at / samples].row, at % samples, completion);
-    completions.par_iter().enumerate().map(finish).collect()
+    let mut kept = Completions::open(context.completions.as_deref(), model.files(), sampling)?;
+    let keys: Vec<Digest> = prompts.par_iter().map(|prompt| Completions::key(&prompt.ids, &prompt.seed)).collect();
+    write_missing(context, model, &prompts, &keys, sampling, &mut kept)?;
+    let completed = |(at, key): (usize, &Digest)| {
+        let written = kept.get(key).ok_or_else(|| StageError::machine("a completion was sampled and is not there"))?;
+        let Written { text, tokens, truncated, .. } = written.clone();
+        Ok(Completed { row: tasks[at / samples].row.clone(), sample: at % samples, text, tokens, truncated })
+    };
+    keys.iter().enumerate().map(completed).collect()
 }
 
-fn finish(model: &LanguageModel, row: &Row, sample: usize, completion: &Completion) -> Result<Completed, StageError> {
-    Ok(Completed {
-        row: row.clone(),
-        sample,
+/// Samples what is not known yet, in parts where it is kept, so that what is done is not lost when the stage is stopped.
+fn write_missing(
+    context: &StageContext,
+    model: &LanguageModel,
+    prompts: &[Prompt],
+    keys: &[Digest],
+    sampling: &Sampling,
+    kept: &mut Completions,
+) -> Result<(), StageError> {
+    let mut asked = HashSet::new();
+    let missing: Vec<usize> =
+        (0..keys.len()).filter(|&at| kept.get(&keys[at]).is_none() && asked.insert(keys[at])).collect();
+    let known = keys.len() - missing.len();
+    if known > 0 {
+        context.facts([("completions_known", known as f64)]);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let decoder = model.frozen()?;
+    let mut told = Progress { finished: known, total: keys.len(), tokens: 0 };
+    for part in missing.chunks(if kept.are_kept() { KEPT_AT_ONCE } else { usize::MAX }) {
+        let before = told;
+        let asked: Vec<Prompt> = part.iter().map(|&at| prompts[at].clone()).collect();
+        let completions = rollout::generate(&decoder, &asked, sampling, SEQUENCES_AT_ONCE, &mut |now| {
+            let now = Progress {
+                finished: before.finished + now.finished,
+                total: keys.len(),
+                tokens: before.tokens + now.tokens,
+            };
+            if now.finished > told.finished {
+                context.say(progress(&told, &now));
+                told = now;
+            }
+            !context.should_stop()
+        })?;
+        let written = part.par_iter().zip(&completions).map(|(&at, completion)| write(model, keys[at], completion));
+        kept.add(written.collect::<Result<_, StageError>>()?);
+    }
+    Ok(())
+}
+
+fn write(model: &LanguageModel, key: Digest, completion: &Completion) -> Result<Written, StageError> {
+    Ok(Written {
+        key,
         text: model.tokenizer.decode(&completion.ids, true)?,
         tokens: completion.ids.len(),
         truncated: completion.stop == Stop::Length,

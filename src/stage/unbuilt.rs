@@ -52,17 +52,11 @@ mod tests {
     #[test]
     fn whatever_is_not_built_is_refused_by_name() {
         let lora = json!({ "lora": { "rank": 16, "alpha": 32.0, "dropout": 0.0, "targets": "all-linear" } });
-        let cases = [
-            ("sft", vec![("lora", lora)], "`lora`"),
-            ("sft", vec![("dtype", json!("bf16"))], "bf16"),
-            ("distill", vec![("on_policy", json!({ "percent": 30.0 }))], "`on_policy`"),
-        ];
+        let cases = [("sft", vec![("lora", lora)], "`lora`"), ("sft", vec![("dtype", json!("bf16"))], "bf16")];
         for (kind, changes, what) in cases {
             let message = refuse(kind, &changed(kind, &changes)).unwrap_err().to_string();
             assert!(message.contains(what) && message.contains("cannot run it yet"), "{message}");
         }
-        // However a number is written, it is the default.
-        assert_eq!(refuse("distill", &changed("distill", &[("on_policy", json!({ "percent": 0 }))])), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! ├── remote/queue/<remote>/<key> results that are to go to a remote cache
 //! ├── remote/known/<key>.json     records of results that are in a remote cache only
 //! ├── runs/<run>.jsonl            event logs
+//! ├── cache/completions/<digest>/ what models wrote to single prompts, by model and settings: losing it costs time only
 //! └── cache/stats                 digests of declared files by device, inode, size and times: losing it costs time only
 //! ```
 //! Names that begin with a dot are temporary and never read.
@@ -122,6 +123,11 @@ impl Layout {
     /// Training states of a trajectory.
     pub fn states(&self, trajectory: &Digest) -> PathBuf {
         self.all_states().join(trajectory.to_string())
+    }
+
+    /// What models wrote to single prompts.
+    pub fn completions(&self) -> PathBuf {
+        self.root.join("cache").join("completions")
     }
 
     /// The lease on a key.

@@ -4,7 +4,8 @@
 //! sides are cut to the tokenizer's real vocabulary and renormalised; there is no T² factor.
 
 use super::divergence::{Measure, divergence_rows};
-use super::sft::{SftSettings, run_epochs};
+use super::on_policy::OnPolicy;
+use super::sft::{Added, SftSettings, run_epochs, tokens_of};
 use super::step::Learner;
 use super::stream::{Stream, streams_for_logits};
 use super::watch::{TrainError, Watch};
@@ -25,7 +26,8 @@ pub struct Divergence {
     pub vocabulary: usize,
 }
 
-/// Trains `decoder` towards `teacher` on the trained tokens of the examples.
+/// Trains `decoder` towards `teacher` on the trained tokens of the examples; where `on_policy` is there, a share of the
+/// batches has completions of the student's in their place (GKD, arXiv:2306.13649, algorithm 1).
 ///
 /// # Errors
 /// [`TrainError`], as [`super::sft::train`].
@@ -35,16 +37,37 @@ pub fn train(
     teacher: &Decoder,
     examples: &[Example],
     divergence: &Divergence,
+    on_policy: Option<&OnPolicy>,
     settings: &SftSettings,
     watch: &Watch<'_>,
 ) -> Result<(Params, BTreeMap<String, f64>), TrainError> {
+    let add = |learner: &mut Learner, batch: &[&Example], metrics| {
+        let loss = add_gradients(learner, teacher, divergence, batch, settings.packing)?;
+        Ok(Added { loss, tokens: tokens_of(batch), metrics })
+    };
     let add_batch = |learner: &mut Learner, batch: &[&Example]| {
-        let tokens = batch.iter().map(|example| example.trained()).sum::<usize>().max(1) as f64;
-        let streams = streams_for_logits(batch, settings.packing, divergence.vocabulary);
-        let trained = streams.iter().filter(|stream| !stream.rows.is_empty());
-        trained.map(|stream| add_stream(learner, teacher, divergence, stream, tokens)).sum()
+        let Some(on_policy) = on_policy else { return add(learner, batch, Vec::new()) };
+        if !on_policy.samples(learner.steps()) {
+            return add(learner, batch, vec![("on_policy", 0.0)]);
+        }
+        let sampled = on_policy.batch(&learner.decoder, learner.steps(), batch.len(), watch)?;
+        let batch: Vec<&Example> = sampled.examples.iter().collect();
+        add(learner, &batch, sampled.metrics)
     };
     run_epochs(decoder, params, examples, settings, watch, add_batch)
+}
+
+fn add_gradients(
+    learner: &mut Learner,
+    teacher: &Decoder,
+    divergence: &Divergence,
+    batch: &[&Example],
+    packing: bool,
+) -> Result<f64, TrainError> {
+    let tokens = batch.iter().map(|example| example.trained()).sum::<usize>().max(1) as f64;
+    let streams = streams_for_logits(batch, packing, divergence.vocabulary);
+    let trained = streams.iter().filter(|stream| !stream.rows.is_empty());
+    trained.map(|stream| add_stream(learner, teacher, divergence, stream, tokens)).sum()
 }
 
 fn add_stream(

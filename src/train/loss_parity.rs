@@ -1,4 +1,5 @@
-//! The policy losses and divergences against PyTorch's autograd: `tests/parity/losses.py` writes the cases.
+//! The policy losses and divergences against PyTorch's autograd and against TRL's own code: `tests/parity/losses.py` and
+//! `tests/parity/trl_losses.py` write the cases.
 
 use super::divergence::{Direction, Measure, divergence_rows};
 use super::loss::{Denominators, KlEstimator, Objective, PolicyLoss, RewardScaling, Trajectory, advantages};
@@ -53,9 +54,31 @@ struct Divergence {
     gradient: Vec<f64>,
 }
 
-fn cases() -> Cases {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parity/losses.json");
+/// A case of TRL's generalised Jensen–Shannon divergence; β 0 and 1 are its names for the two KLs.
+#[derive(Deserialize)]
+struct Jsd {
+    beta: f64,
+    temperature: f64,
+    vocabulary: usize,
+    teacher: Vec<f32>,
+    student: Vec<f32>,
+    value: f64,
+    gradient: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct TrlCases {
+    policy: Vec<Batch>,
+    divergence: Vec<Jsd>,
+}
+
+fn read<T: serde::de::DeserializeOwned>(name: &str) -> T {
+    let path = format!("{}/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn cases() -> Cases {
+    read("losses.json")
 }
 
 fn assert_close(found: f64, wanted: f64, tolerance: f64, what: &str) {
@@ -118,6 +141,40 @@ fn hold(batch: &Batch, expected: &Expected) -> usize {
         assert_eq!(expected.gradient[at], vec![0.0; masked.old.len()], "a masked completion has no gradient");
     }
     clipped
+}
+
+/// Whole optimiser steps: TRL adds up three micro-batches, we have one denominator from the start.
+#[test]
+fn policy_losses_and_gradients_equal_trls_over_several_micro_batches() {
+    let mut held = std::collections::BTreeSet::new();
+    let (mut masked, mut clipped) = (0, 0);
+    for batch in read::<TrlCases>("trl_losses.json").policy {
+        masked += batch.completions.iter().filter(|completion| completion.masked).count();
+        for expected in &batch.objectives {
+            clipped += hold(&batch, expected);
+            held.insert(format!("{:?}", expected.loss));
+        }
+    }
+    assert_eq!(held.into_iter().collect::<Vec<_>>(), ["Cispo", "Dapo", "DrGrpo", "Grpo", "Gspo"]);
+    assert!(masked > 0 && clipped > 0, "{masked} masked completions, {clipped} clipped tokens");
+}
+
+#[test]
+fn divergences_and_gradients_equal_trls() {
+    for Jsd { beta, temperature, vocabulary, teacher, student, value, gradient: wanted } in
+        read::<TrlCases>("trl_losses.json").divergence
+    {
+        let measure = match beta {
+            0.0 => Measure::Kl { direction: Direction::Forward, top_k: None },
+            1.0 => Measure::Kl { direction: Direction::Reverse, top_k: None },
+            beta => Measure::Jsd { beta },
+        };
+        let mut gradient = vec![0.0; student.len()];
+        let found = divergence_rows(measure, temperature, vocabulary, &teacher, &student, &mut gradient);
+        let what = format!("β {beta} at {temperature}");
+        assert_close(found, value, 1e-6, &what);
+        gradient.iter().zip(&wanted).for_each(|(found, wanted)| assert_close(f64::from(*found), *wanted, 1e-6, &what));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod grpo;
 pub mod loss;
 #[cfg(test)]
 mod loss_parity;
+pub mod on_policy;
 #[cfg(test)]
 mod prefix_tests;
 pub mod resume;

@@ -5,6 +5,7 @@ use super::distill::{self, Divergence};
 use super::divergence::{Direction, Measure};
 use super::grpo::{GrpoSettings, Overlong, Task};
 use super::loss::{KlEstimator, Objective, PolicyLoss, RewardScaling};
+use super::on_policy::OnPolicy;
 use super::resume::Metrics;
 use super::sft::SftSettings;
 use super::step::OptimiserSettings;
@@ -66,7 +67,24 @@ fn sft_for(budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
 fn distill_for(measure: Measure, budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
     let ((decoder, params), (teacher, _)) = (model(1), model(9));
     let divergence = Divergence { measure, temperature: 1.5, vocabulary: VOCABULARY };
-    distill::train(decoder, params, &teacher, &examples(), &divergence, &settings(budget, shape), watch)
+    distill::train(decoder, params, &teacher, &examples(), &divergence, None, &settings(budget, shape), watch)
+}
+
+/// Half of the batches are the student's own.
+fn distill_on_policy_for(share: f64, budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
+    let ((decoder, params), (teacher, _)) = (model(1), model(9));
+    let measure = Measure::Jsd { beta: 0.5 };
+    let divergence = Divergence { measure, temperature: 1.0, vocabulary: VOCABULARY };
+    let stop_ids = (0..VOCABULARY as u32).step_by(5).collect();
+    let on_policy = OnPolicy {
+        share,
+        prompts: vec![vec![5, 6, 7], vec![8, 9], vec![10]],
+        sampling: Sampling { temperature: 1.0, top_k: None, top_p: 1.0, max_tokens: 9, stop_ids },
+        sequences_at_once: 4,
+        seed: Seed::new(6),
+    };
+    let settings = settings(budget, shape);
+    distill::train(decoder, params, &teacher, &examples(), &divergence, Some(&on_policy), &settings, watch)
 }
 
 /// Many tokens end a completion and long ones score less, so that groups of a random model teach something.
@@ -227,6 +245,20 @@ fn distill_by_kl_goes_on_from_a_shorter_one() {
 fn distill_by_jsd_goes_on_from_a_shorter_one() {
     let measure = Measure::Jsd { beta: 0.3 };
     assert_prefixes_are_shared(|budget, watch| distill_for(measure, budget, ScheduleShape::Constant, watch));
+}
+
+#[test]
+fn distill_on_policy_goes_on_from_a_shorter_one_and_comes_nearer_to_the_teacher() {
+    assert_prefixes_are_shared(|budget, watch| distill_on_policy_for(0.5, budget, ScheduleShape::Constant, watch));
+    let loss = |steps: u64| {
+        let budget = Budget::Steps(steps);
+        let train = |watch: &Watch| distill_on_policy_for(1.0, budget, ScheduleShape::Constant, watch);
+        let ended = Bench::new().train(budget, train);
+        let metric = |name: &str| f64::from_bits(ended.metrics.iter().find(|(found, _)| found == name).unwrap().1);
+        assert_eq!(metric("on_policy"), 1.0);
+        metric("loss")
+    };
+    assert!(loss(60) < 0.8 * loss(1), "{} after 60 steps, {} at the first", loss(60), loss(1));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::data::encode::Example;
 use crate::data::order::Order;
 use crate::model::Decoder;
 use crate::nn::Params;
+use crate::rollout::RolloutError;
 use std::collections::BTreeMap;
 
 /// What to train with.
@@ -41,8 +42,26 @@ pub fn train(
     settings: &SftSettings,
     watch: &Watch<'_>,
 ) -> Result<(Params, BTreeMap<String, f64>), TrainError> {
-    let loss = |learner: &mut Learner, batch: &[&Example]| add_gradients(learner, batch, settings.packing);
+    let loss = |learner: &mut Learner, batch: &[&Example]| {
+        let loss = add_gradients(learner, batch, settings.packing)?;
+        Ok(Added { loss, tokens: tokens_of(batch), metrics: Vec::new() })
+    };
     run_epochs(decoder, params, examples, settings, watch, loss)
+}
+
+/// What a batch added to the gradient.
+pub struct Added {
+    /// Its loss.
+    pub loss: f64,
+    /// Tokens that passed through the model.
+    pub tokens: usize,
+    /// What else there is to tell of it.
+    pub metrics: Vec<(&'static str, f64)>,
+}
+
+/// Tokens of a batch, prompts included.
+pub fn tokens_of(batch: &[&Example]) -> usize {
+    batch.iter().map(|example| example.ids.len()).sum()
 }
 
 /// The loop that SFT and token-level distillation share: `add_batch` adds a batch's gradient and returns its loss.
@@ -55,7 +74,7 @@ pub fn run_epochs(
     examples: &[Example],
     settings: &SftSettings,
     watch: &Watch<'_>,
-    add_batch: impl Fn(&mut Learner, &[&Example]) -> Result<f64, TrainError>,
+    add_batch: impl Fn(&mut Learner, &[&Example]) -> Result<Added, TrainError>,
 ) -> Result<(Params, BTreeMap<String, f64>), TrainError> {
     let mut order = order_of(examples, settings)?;
     let lengths: Vec<usize> = examples.iter().map(|example| example.ids.len()).collect();
@@ -72,12 +91,16 @@ pub fn run_epochs(
         let position = learner.steps() * settings.batch as u64;
         let chosen = order.batch(position, settings.batch);
         let batch: Vec<&Example> = chosen.iter().map(|&index| &examples[index]).collect();
-        let loss = add_batch(&mut learner, &batch)?;
-        let applied = learner.apply(loss).map_err(|error| {
+        let added = match add_batch(&mut learner, &batch) {
+            // Asked to stop while sampling: the checkpoint at the top of the loop saves the state and ends it.
+            Err(TrainError::Rollout(RolloutError::Stopped)) => continue,
+            added => added?,
+        };
+        let applied = learner.apply(added.loss).map_err(|error| {
             let named: Vec<String> = chosen.iter().map(|index| format!("example {index}")).collect();
             states.keep_last_good(error, learner.steps(), &named, &last, || learner.state())
         })?;
-        last = report(watch, &learner, &batch, loss, applied);
+        last = report(watch, &learner, &added, applied);
     }
     states.finish(&last, || learner.state());
     last.insert("trained_tokens".to_string(), learner.trained_tokens());
@@ -108,15 +131,10 @@ fn add_stream(learner: &mut Learner, stream: &Stream, tokens: f64) -> Result<f64
     Ok(f64::from(loss.to_scalar::<f32>()?))
 }
 
-fn report(
-    watch: &Watch<'_>,
-    learner: &Learner,
-    batch: &[&Example],
-    loss: f64,
-    applied: Applied,
-) -> BTreeMap<String, f64> {
-    let tokens = batch.iter().map(|example| example.ids.len()).sum();
-    let metrics = [("loss", loss), ("grad_norm", applied.grad_norm), ("learning_rate", applied.learning_rate)];
-    watch.progress(learner.steps(), learner.total(), "step", tokens, &metrics);
+fn report(watch: &Watch<'_>, learner: &Learner, added: &Added, applied: Applied) -> BTreeMap<String, f64> {
+    let Applied { grad_norm, learning_rate } = applied;
+    let mut metrics = vec![("loss", added.loss), ("grad_norm", grad_norm), ("learning_rate", learning_rate)];
+    metrics.extend(&added.metrics);
+    watch.progress(learner.steps(), learner.total(), "step", added.tokens, &metrics);
     metrics.iter().map(|(name, value)| (name.to_string(), *value)).collect()
 }

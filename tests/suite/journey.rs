@@ -92,7 +92,7 @@ fn seeds_repeat_a_row_and_tables_are_written_for_papers_and_spreadsheets() {
     let latex = std::fs::read_to_string(project.path().join("table.tex")).unwrap();
     assert!(latex.contains("\\begin{tabular}{lrrrrrrrrr}") && latex.contains("  slow & "), "{latex}");
     let csv = project.srlm(&["compare", "seeds.srlm", "--format", "csv"]).ok().out();
-    assert!(csv.starts_with("rate,cells,missing,n,mean,") && csv.lines().count() == 3, "{csv}");
+    assert!(csv.starts_with("rate,cells,missing,collapsed,n,mean,") && csv.lines().count() == 3, "{csv}");
     let answer = project.srlm(&["compare", "seeds.srlm", "--format", "xls"]);
     assert!(answer.code() == Some(2) && answer.err().contains("markdown"), "{}", answer.err());
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod care;
 mod compiled;
+mod completions;
 mod doc;
 mod docs;
 mod editors;
@@ -33,4 +34,5 @@ mod spec_coverage;
 mod spec_notes;
 mod stdlib;
 mod store_limits;
+mod study;
 mod unbuilt;

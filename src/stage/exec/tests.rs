@@ -74,6 +74,7 @@ impl Call {
             work: place("work"),
             log: place("log"),
             states: None,
+            completions: None,
             checkpoint_seconds: 60.0,
             events: &events,
             stop,

@@ -27,7 +27,7 @@ pub use disk::{DiskFiles, DiskLoader};
 pub use fix::{Fixed, fix};
 pub use lineage::{Direction, lineage_of_key, lineage_of_stage};
 pub use lock::{Change, LockReport, Locked, lock};
-pub use node::{Shown, Why, show, why};
+pub use node::{Shown, Why, model_files, show, why};
 pub use profile::{duration, size};
 pub use remote::{Moved, connect, pull, push, push_all, remote_warnings};
 pub use root::root;

@@ -163,6 +163,14 @@ pub enum Command {
         #[command(subcommand)]
         command: super::store::Command,
     },
+    /// Let a model complete prompts, and show the text while it grows
+    Generate(super::generate::Generate),
+    /// Measure how fast this machine is, on models of random weights
+    Bench {
+        /// What.
+        #[command(subcommand)]
+        command: super::bench::Command,
+    },
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
     /// Serve an editor over standard input and output: diagnostics, hover, completion, rename and more

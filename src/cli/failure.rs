@@ -4,6 +4,7 @@ use super::exit;
 use super::output::Output;
 use crate::diag::render::{render, to_json};
 use crate::driver::{Checked, Failure, MAX_PER_FILE};
+use crate::stage::StageError;
 
 /// Tells what went wrong and returns the exit code.
 pub fn report(failure: Failure, output: Output) -> u8 {
@@ -27,6 +28,11 @@ pub fn report(failure: Failure, output: Output) -> u8 {
             exit::MACHINE
         }
     }
+}
+
+/// What a stage that was started by hand says of its end.
+pub fn of_stage(error: StageError) -> Failure {
+    if error.is_of_the_machine() { Failure::Machine(error.to_string()) } else { Failure::Input(error.to_string()) }
 }
 
 /// Shows the errors and warnings of a file with the lines they point at.

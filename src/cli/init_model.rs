@@ -1,19 +1,16 @@
 //! `srlm init-model`: a model folder with random weights in the shape of Qwen2.
 
 use super::args::InitModel;
-use super::exit;
 use super::output::Output;
+use super::{exit, failure};
 use crate::driver::{self, Failure};
-use crate::stage::{Shape, StageError, init_model_folder};
+use crate::stage::{Shape, init_model_folder};
 
 /// Makes the folder.
 pub fn init_model(args: &InitModel, output: Output) -> Result<u8, Failure> {
     driver::refuse_filled(&args.dir)?;
     let parameters = init_model_folder(&args.dir, &args.tokenizer, |vocabulary| shape(args, vocabulary));
-    let parameters = parameters.map_err(|error| match error {
-        StageError::Input { message } => Failure::Input(message),
-        other => Failure::Machine(other.to_string()),
-    })?;
+    let parameters = parameters.map_err(failure::of_stage)?;
     if output.json {
         output.json_line(&serde_json::json!({ "folder": args.dir, "parameters": parameters }));
     } else {

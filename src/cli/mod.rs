@@ -1,6 +1,7 @@
 //! The command line: arguments in, one command run, an exit code out.
 
 mod args;
+mod bench;
 mod check;
 mod compare;
 mod diff;
@@ -9,6 +10,7 @@ mod exit;
 mod explain;
 mod failure;
 mod fmt;
+mod generate;
 mod graph;
 mod how;
 mod init_model;
@@ -65,6 +67,8 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),
         Command::Save { program, node, dir } => save::save(program, node, dir, &cli.global, output),
         Command::Store { command } => store::store(command, &cli.global, output),
+        Command::Generate(args) => generate::generate(args, &cli.global, output),
+        Command::Bench { command } => bench::bench(command, output),
         Command::InitModel(args) => init_model::init_model(args, output),
         Command::Lsp { .. } => Ok(lsp::lsp()),
         Command::Worker => Ok(worker::worker()),

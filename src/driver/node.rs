@@ -2,13 +2,16 @@
 
 use super::{Failure, Project};
 use crate::base::digest::Digest;
+use crate::base::kind::Kind;
 use crate::lang::nearest::nearest;
 use crate::plan::{Cause, Change, Estimate, Node};
 use crate::store::Record;
 use crate::store::artifact::Entry;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 
 /// Why a stage is cached, or runs.
 #[derive(Debug, Serialize)]
@@ -126,6 +129,25 @@ pub(super) fn record(project: &Project, text: &str) -> Result<Record, Failure> {
     let found = project.store.lookup(&node.key)?.found();
     found
         .ok_or_else(|| Failure::Input(format!("`{text}` has no result yet: `srlm run` makes it, `srlm plan` says why")))
+}
+
+/// The files of the model that a stage made: their names to where they are.
+///
+/// # Errors
+/// [`Failure::Input`] for an unknown stage, one without a result or one that makes no model; [`Failure::Machine`] where
+/// the store cannot be read.
+pub fn model_files(project: &Project, text: &str) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let node = project.graph.node(find(project, text)?);
+    if node.output != Kind::Model {
+        let made = node.output.name().to_lowercase();
+        return Err(Failure::Input(format!(
+            "`{text}` makes {made}, no model: name a stage or pipeline that makes one"
+        )));
+    }
+    let record = record(project, text)?;
+    let digest = record.outputs.get(&node.output_role());
+    let digest = digest.ok_or_else(|| Failure::Machine(format!("the record of `{text}` names no model")))?;
+    Ok(project.store.artifact(digest)?.files().into_iter().collect())
 }
 
 /// A cell's label with one blank after each comma, as labels are written.

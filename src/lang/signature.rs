@@ -25,9 +25,17 @@ pub struct Field {
     pub source: &'static str,
     /// What this version cannot run yet: said of any value but the default. Such a program is checked and planned.
     pub unbuilt: Option<&'static str>,
+    /// Declared after results were made of the kind: at its default it stands neither in arguments nor in keys, so that
+    /// those results keep theirs.
+    pub added: bool,
 }
 
 impl Field {
+    /// Whether the value goes without saying: the default of a field that was added later.
+    pub fn implies(&self, value: &Value) -> bool {
+        self.added && self.default.as_ref() == Some(value)
+    }
+
     /// Its documentation as a help text: on one line, in lower case, without the last full stop.
     pub fn summary(&self) -> String {
         let line = self.doc.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -206,6 +206,9 @@ impl Evaluator<'_> {
             let Some(mut value) = written.map_or_else(|| field.default.clone(), |written| written.value.fold()) else {
                 return Datum::UNKNOWN;
             };
+            if field.implies(&value) {
+                continue;
+            }
             role.replace_range(.., field.name);
             extract(&mut value, &mut role, &mut inputs);
             args.push((Name::from(field.name), value));
@@ -279,13 +282,15 @@ fn kind_said(value: &Datum) -> Option<Kind> {
     }
 }
 
-/// Every declared field with what was written or its default, in the declared order.
+/// Every declared field with what was written or its default, in the declared order; without what goes without saying.
 pub(super) fn complete(fields: &[signature::Field], written: &[Written]) -> Fields {
     let value = |field: &signature::Field| {
         let given = written.iter().find(|other| other.name == field.name).map(|other| other.value.clone());
         given.or_else(|| field.default.as_ref().map(Datum::from)).unwrap_or(Datum::UNKNOWN)
     };
-    fields.iter().map(|field| (field.name.into(), value(field))).collect()
+    let said = |field: &signature::Field, value: &Datum| !value.fold().is_some_and(|value| field.implies(&value));
+    let all = fields.iter().map(|field| (field, value(field)));
+    all.filter(|(field, value)| said(field, value)).map(|(field, value)| (field.name.into(), value)).collect()
 }
 
 /// An entry as a field that is not there.

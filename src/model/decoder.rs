@@ -239,11 +239,15 @@ impl Decoder {
         detached.clone().computed(self.compute).unwrap_or(detached)
     }
 
-    /// The present policy laid out for generation; later optimiser steps do not reach it.
+    /// The present policy laid out for generation; later optimiser steps do not reach it. One that is laid out already
+    /// is taken as it is.
     ///
     /// # Errors
     /// Where the copy cannot be made.
     pub fn for_generation(&self) -> Result<Self> {
+        if self.lm_head.is_packed() {
+            return Ok(self.clone());
+        }
         let detached = self.detached();
         let layers = detached.layers.iter().map(Layer::packed).collect::<Result<_>>()?;
         Ok(Decoder { layers, lm_head: detached.lm_head.packed()?, ..detached })

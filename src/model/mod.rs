@@ -14,6 +14,7 @@ mod parity;
 mod qwen2;
 mod qwen3;
 mod rope;
+mod shapes;
 mod weights;
 
 pub use cache::KvCache;
@@ -21,6 +22,7 @@ pub use config::ModelConfig;
 pub use decoder::{Compute, DecodeStep, Decoder};
 pub use error::ModelError;
 pub use init::random_weights;
+pub use shapes::{NamedShape, SHAPES};
 pub use weights::{Weights, expected_weights};
 
 /// What tells one family from another, where they share the decoder.

@@ -31,6 +31,11 @@ impl Linear {
         }
     }
 
+    /// Whether it is laid out for generation.
+    pub fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
     /// The same map over the same storage, recording no gradient.
     pub fn detached(&self) -> Self {
         Linear::new(self.weight.detach(), self.bias.as_ref().map(Tensor::detach))

@@ -53,8 +53,18 @@ impl Pace {
         Some((self.now - self.started).as_secs_f64() / done as f64 * left as f64)
     }
 
+    /// How generation goes, where the stage generates: the share of the batch that works, of the cache that is used, and
+    /// of the completions that were cut at their limit.
+    pub fn generation(&self) -> Option<[f64; 3]> {
+        let number = |name: &str| self.metrics.get(name).copied();
+        Some([number("occupancy")?, number("cache_use")?, number("truncated")?])
+    }
+
     /// The number to watch, with its name: the reward, else the loss, else whatever comes first.
     pub fn headline(&self) -> Option<(&str, f64)> {
+        if self.generation().is_some() {
+            return None;
+        }
         let named = ["reward", "loss", "accuracy"].iter().find_map(|name| self.metrics.get_key_value(*name));
         named.or_else(|| self.metrics.iter().next()).map(|(name, &value)| (name.as_str(), value))
     }

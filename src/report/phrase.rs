@@ -68,7 +68,10 @@ pub fn speed(pace: &Pace) -> Vec<String> {
     let headline = pace.headline().map(|(name, value)| format!("{name} {}", metric(value)));
     let rate = pace.tokens_per_second().map(|rate| format!("{} tok/s", count(rate.round() as u64)));
     let left = pace.seconds_left().map(|left| format!("{} left", seconds(left)));
-    [headline, rate, left].into_iter().flatten().collect()
+    let generation = pace.generation().map(|[batch, cache, cut]| {
+        format!("batch {} full  cache {}  cut {}", percent(batch), percent(cache), percent(cut))
+    });
+    [headline, rate, generation, left].into_iter().flatten().collect()
 }
 
 /// A stage's name in its column, then `text`.

@@ -1,9 +1,11 @@
 //! Batched generation with a key-value cache: sequences enter and leave the batch as they come and end.
 
 use crate::base::seed::Seed;
-use crate::model::{DecodeStep, Decoder, KvCache};
+use crate::data::DataError;
+use crate::data::tokenizer::Tokenizer;
+use crate::model::{DecodeStep, Decoder, KvCache, ModelConfig};
 use crate::rollout::Sampling;
-use crate::rollout::sampler::choose;
+use crate::rollout::sampler::{Chosen, choose};
 use crate::rollout::schedule::{Admission, Running, Schedule};
 use rayon::prelude::*;
 
@@ -24,6 +26,8 @@ pub struct Prompt {
 pub enum Stop {
     /// By a stop token.
     Stop,
+    /// By a stop text.
+    Text,
     /// By `max_tokens`, or by the model's last position.
     Length,
 }
@@ -31,12 +35,49 @@ pub enum Stop {
 /// What a model wrote.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
-    /// Token ids, the stop token included.
+    /// Token ids, with the stop token or the token that completed a stop text as the last.
     pub ids: Vec<u32>,
-    /// Log-probability of each under the temperature, before truncation.
+    /// Log-probability of each under the policy: softmax(logits / temperature) over the whole vocabulary, and
+    /// softmax(logits) at temperature 0. It is what a trainer computes of the same tokens, and what ratios are made of.
     pub logprobs: Vec<f32>,
+    /// Log-probability of each under the distribution that it was drawn from: after the repetition penalty, and over
+    /// what top-k, top-p and min-p left. Equal to `logprobs` without those; 0 at temperature 0.
+    pub drawn_logprobs: Vec<f32>,
     /// Why it ended.
     pub stop: Stop,
+}
+
+impl Completion {
+    /// Whether it was cut at a length limit.
+    pub fn is_truncated(&self) -> bool {
+        self.stop == Stop::Length
+    }
+
+    /// Its text without what ended it: neither the stop token nor a stop text, nor what its last token says behind that.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn text(&self, tokenizer: &Tokenizer, sampling: &Sampling) -> Result<String, DataError> {
+        let shown = self.ids.len() - usize::from(self.stop == Stop::Stop);
+        let text = tokenizer.decode(&self.ids[..shown], true)?;
+        Ok(match &sampling.stop_texts {
+            Some(stops) if self.stop == Stop::Text => stops.cut(&text).to_string(),
+            _ => text,
+        })
+    }
+}
+
+/// A token of a running sequence, as it was chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Emitted {
+    /// Which prompt it follows, from 0.
+    pub prompt: usize,
+    /// The token.
+    pub id: u32,
+    /// As in [`Completion::logprobs`].
+    pub logprob: f32,
+    /// Why the sequence ends with it, where it does.
+    pub stop: Option<Stop>,
 }
 
 /// How far generation is.
@@ -48,6 +89,35 @@ pub struct Progress {
     pub total: usize,
     /// Tokens generated so far.
     pub tokens: usize,
+    /// Prompt tokens computed so far: equal prompts that are in the cache count once.
+    pub prompt_tokens: usize,
+    /// Completions that were cut at a length limit.
+    pub truncated: usize,
+    /// Steps done: each extends every running sequence by a token.
+    pub steps: usize,
+    /// Sequences that may run at the same time.
+    pub slots: usize,
+    /// Positions that the running sequences hold in the cache, and how many it has.
+    pub cache_used: usize,
+    /// Positions of the cache in all.
+    pub cache_room: usize,
+}
+
+impl Progress {
+    /// The mean share of the slots that steps extended a sequence in.
+    pub fn occupancy(&self) -> f64 {
+        self.tokens as f64 / (self.steps * self.slots).max(1) as f64
+    }
+
+    /// The share of the cache that running sequences hold now.
+    pub fn cache_use(&self) -> f64 {
+        self.cache_used as f64 / self.cache_room.max(1) as f64
+    }
+
+    /// The share of the ended completions that were cut at a length limit.
+    pub fn truncated_share(&self) -> f64 {
+        self.truncated as f64 / self.finished.max(1) as f64
+    }
 }
 
 /// Why nothing was generated.
@@ -69,6 +139,22 @@ pub enum RolloutError {
         /// Which prompt, from 0.
         index: usize,
     },
+    /// A prompt with a token that the model has no embedding of.
+    #[error(
+        "prompt {index} has the token {id}, but the model's vocabulary has {vocabulary}: use the tokenizer that the \
+         model was trained with"
+    )]
+    TokenOutside {
+        /// Which prompt, from 0.
+        index: usize,
+        /// The token.
+        id: u32,
+        /// Rows of the embedding.
+        vocabulary: usize,
+    },
+    /// The text of a completion could not be made, to look for stop texts.
+    #[error(transparent)]
+    Text(#[from] DataError),
     /// A setting that no token can be chosen by.
     #[error("{0}")]
     Sampling(String),
@@ -96,7 +182,7 @@ pub enum RolloutError {
 /// once. `progress` is called after every step; false ends the call.
 ///
 /// # Errors
-/// An empty or too long prompt, settings out of range, [`RolloutError::Stopped`] on request.
+/// An empty or too long prompt, settings out of range, logits that are no numbers, [`RolloutError::Stopped`] on request.
 pub fn generate(
     model: &Decoder,
     prompts: &[Prompt],
@@ -104,33 +190,55 @@ pub fn generate(
     max_batch: usize,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Vec<Completion>, RolloutError> {
+    generate_watched(model, prompts, sampling, max_batch, &mut |state, _| progress(*state))
+}
+
+/// As [`generate`], and `watch` is told each step's tokens, too.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_watched(
+    model: &Decoder,
+    prompts: &[Prompt],
+    sampling: &Sampling,
+    max_batch: usize,
+    watch: &mut dyn FnMut(&Progress, &[Emitted]) -> bool,
+) -> Result<Vec<Completion>, RolloutError> {
     let limit = model.config().max_position_embeddings;
-    check(prompts, sampling, limit)?;
+    check(prompts, sampling, model.config())?;
     let longest = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
-    let capacity = (longest + sampling.max_tokens).min(limit);
+    let capacity = longest.saturating_add(sampling.max_tokens).min(limit);
     let slots = max_batch.clamp(1, prompts.len().max(1));
     let policy = model.for_generation()?;
     let cache = KvCache::new(model.config(), slots, capacity, model.device())?;
     let mut batch = Batch { policy, cache, prompts, sampling, capacity, schedule: Schedule::new(prompts, slots) };
     let mut completions: Vec<Option<Completion>> = vec![None; prompts.len()];
-    let mut state = Progress { total: prompts.len(), ..Progress::default() };
+    let mut state = Progress { total: prompts.len(), slots, cache_room: slots * capacity, ..Progress::default() };
     while state.finished < state.total {
-        batch.admit()?;
-        state.tokens += batch.step()?;
+        state.prompt_tokens += batch.admit()?;
+        let emitted = batch.step()?;
+        state.steps += 1;
+        state.tokens += emitted.len();
+        state.cache_used = batch.schedule.running.iter().map(|running| running.ids.len() - 1).sum();
         for ended in batch.schedule.finished() {
+            let (prompt, completion) = (ended.prompt, completion(ended));
             state.finished += 1;
-            let prompt = ended.prompt;
-            completions[prompt] = Some(completion(ended));
+            state.truncated += usize::from(completion.is_truncated());
+            completions[prompt] = Some(completion);
         }
-        if !progress(state) {
+        if !watch(&state, &emitted) {
             return Err(RolloutError::Stopped);
         }
     }
     Ok(completions.into_iter().flatten().collect())
 }
 
-fn check(prompts: &[Prompt], sampling: &Sampling, limit: usize) -> Result<(), RolloutError> {
+fn check(prompts: &[Prompt], sampling: &Sampling, config: &ModelConfig) -> Result<(), RolloutError> {
+    let (limit, vocabulary) = (config.max_position_embeddings, config.vocab_size);
     for (index, Prompt { ids, .. }) in prompts.iter().enumerate() {
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+            return Err(RolloutError::TokenOutside { index, id, vocabulary });
+        }
         match ids.len() {
             0 => return Err(RolloutError::EmptyPrompt { index }),
             length if length >= limit => return Err(RolloutError::PromptTooLong { index, length, limit }),
@@ -147,13 +255,20 @@ fn check(prompts: &[Prompt], sampling: &Sampling, limit: usize) -> Result<(), Ro
         Sampling { top_p, .. } if !(*top_p > 0.0 && *top_p <= 1.0) => {
             wrong(format!("a top_p of {top_p}: it is a share above 0, at most 1"))
         }
+        Sampling { min_p, .. } if !(*min_p >= 0.0 && *min_p <= 1.0) => {
+            wrong(format!("a min_p of {min_p}: it is a share from 0 to 1"))
+        }
+        Sampling { repetition_penalty: penalty, .. } if !(penalty.is_finite() && *penalty > 0.0) => {
+            wrong(format!("a repetition_penalty of {penalty}: it is a number above 0; 1 is none"))
+        }
         _ => Ok(()),
     }
 }
 
 fn completion(ended: Running<'_>) -> Completion {
     let ids = ended.completion().to_vec();
-    Completion { ids, logprobs: ended.logprobs, stop: ended.stop.unwrap_or(Stop::Length) }
+    let Running { logprobs, drawn_logprobs, stop, .. } = ended;
+    Completion { ids, logprobs, drawn_logprobs, stop: stop.unwrap_or(Stop::Length) }
 }
 
 /// Everything that one call of [`generate`] works on.
@@ -167,13 +282,15 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Lets waiting prompts in: all their tokens but the last, which their first step runs.
-    fn admit(&mut self) -> Result<(), RolloutError> {
+    /// Lets waiting prompts in: all their tokens but the last, which their first step runs. Returns how many it ran.
+    fn admit(&mut self) -> Result<usize, RolloutError> {
         let mut step = DecodeStep::default();
+        let mut computed = 0;
         for admission in self.schedule.admit() {
             match admission {
                 Admission::Prefill { prompt, slot } => {
                     let ids = &self.prompts[prompt].ids;
+                    computed += ids.len() - 1;
                     for (position, &id) in ids[..ids.len() - 1].iter().enumerate() {
                         push(&mut step, id, slot, position);
                         if step.ids.len() == PREFILL {
@@ -188,7 +305,8 @@ impl Batch<'_> {
                 }
             }
         }
-        self.flush(&mut step)
+        self.flush(&mut step)?;
+        Ok(computed)
     }
 
     fn flush(&mut self, step: &mut DecodeStep) -> Result<(), RolloutError> {
@@ -198,8 +316,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Extends every running sequence by one token; returns how many there are.
-    fn step(&mut self) -> Result<usize, RolloutError> {
+    /// Extends every running sequence by one token; returns those.
+    fn step(&mut self) -> Result<Vec<Emitted>, RolloutError> {
         let mut step = DecodeStep::default();
         for running in &self.schedule.running {
             let position = running.ids.len() - 1;
@@ -211,8 +329,7 @@ impl Batch<'_> {
         let mut logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
         let (sampling, capacity) = (self.sampling, self.capacity);
         let rows = logits.par_chunks_mut(width).zip(self.schedule.running.par_iter_mut());
-        rows.try_for_each(|(logits, running)| extend(running, logits, sampling, capacity))?;
-        Ok(step.ids.len())
+        rows.map(|(logits, running)| extend(running, logits, sampling, capacity)).collect()
     }
 }
 
@@ -228,17 +345,24 @@ fn extend(
     logits: &mut [f32],
     sampling: &Sampling,
     capacity: usize,
-) -> Result<(), RolloutError> {
-    let (token, logprob) = choose(logits, sampling, &mut running.stream);
+) -> Result<Emitted, RolloutError> {
+    let prompt = running.prompt;
+    let Chosen { id, logprob, drawn } = choose(logits, &running.ids, sampling, &mut running.stream);
     if !logprob.is_finite() {
-        return Err(RolloutError::NotFinite { index: running.prompt });
+        return Err(RolloutError::NotFinite { index: prompt });
     }
-    running.ids.push(token);
+    running.ids.push(id);
     running.logprobs.push(logprob);
-    if sampling.stop_ids.contains(&token) {
-        running.stop = Some(Stop::Stop);
-    } else if running.logprobs.len() == sampling.max_tokens || running.ids.len() > capacity {
-        running.stop = Some(Stop::Length);
-    }
-    Ok(())
+    running.drawn_logprobs.push(drawn);
+    running.stop = if sampling.stop_ids.contains(&id) {
+        Some(Stop::Stop)
+    } else if let Some(stops) = &sampling.stop_texts
+        && stops.end(running.completion())?
+    {
+        Some(Stop::Text)
+    } else {
+        let full = running.logprobs.len() == sampling.max_tokens || running.ids.len() > capacity;
+        full.then_some(Stop::Length)
+    };
+    Ok(Emitted { prompt, id, logprob, stop: running.stop })
 }

@@ -3,8 +3,10 @@
 mod generate;
 mod sampler;
 mod schedule;
+mod stops;
 #[cfg(test)]
 mod tests;
 
-pub use generate::{Completion, Progress, Prompt, RolloutError, Stop, generate};
+pub use generate::{Completion, Emitted, Progress, Prompt, RolloutError, Stop, generate, generate_watched};
 pub use sampler::Sampling;
+pub use stops::StopTexts;

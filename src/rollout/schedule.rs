@@ -16,6 +16,8 @@ pub(super) struct Running<'a> {
     prompt_ids: &'a [u32],
     /// Log-probability of each token of the completion.
     pub logprobs: Vec<f32>,
+    /// The same under the distribution that it was drawn from.
+    pub drawn_logprobs: Vec<f32>,
     /// Why it ended, once it has.
     pub stop: Option<Stop>,
 }
@@ -98,6 +100,7 @@ impl<'a> Schedule<'a> {
             ids,
             prompt_ids,
             logprobs: Vec::new(),
+            drawn_logprobs: Vec::new(),
             stop: None,
         });
         self.next += 1;

@@ -26,7 +26,11 @@ pub trait ToFields {
 }
 
 /// Declares a struct of arguments with its [`Field`]s:
-/// `name: Type = default, aliases […], range a..=b, source "…", unbuilt "…";`.
+/// `name: Type = default, aliases […], range a..=b, source "…", unbuilt "…", added "…";`.
+///
+/// A field that is `added`, at the time named, to a kind which users have results of leaves the keys of those results as they are: it stands
+/// among the arguments only where it has another value than its default, which must be that of its Rust type. `..name:
+/// Type;` takes in the fields of another struct.
 macro_rules! arguments {
     (
         $(#[doc = $struct_doc:literal])+
@@ -35,16 +39,20 @@ macro_rules! arguments {
                 $(#[doc = $doc:literal])+
                 $field:ident : $ty:ty $(= $default:expr)?
                 $(, aliases [$($alias:literal),+])? $(, range $low:literal ..= $high:literal)?
-                $(, source $source:literal)? $(, unbuilt $unbuilt:literal)? ;
+                $(, source $source:literal)? $(, unbuilt $unbuilt:literal)? $(, added $added:literal)? ;
             )*
-            $( .. $shared_name:ident : $shared:ty ; )?
+            $( .. $shared_name:ident : $shared:ty ; )*
         }
     ) => {
         $(#[doc = $struct_doc])+
         #[derive(Clone, Debug, serde::Deserialize)]
         pub struct $name {
-            $( $(#[doc = $doc])+ pub $field: $ty, )*
-            $( #[doc = "The fields shared by every training stage."] #[serde(flatten)] pub $shared_name: $shared, )?
+            $(
+                $(#[doc = $doc])+
+                $(#[doc = concat!("\n\nAdded ", $added, ".")] #[serde(default)])?
+                pub $field: $ty,
+            )*
+            $( #[doc = "Fields that several kinds share."] #[serde(flatten)] pub $shared_name: $shared, )*
         }
 
         impl $name {
@@ -62,23 +70,31 @@ macro_rules! arguments {
                         range: $crate::stage::arguments::arguments!(@range $($low $high)?),
                         source: concat!($($source)?),
                         unbuilt: $crate::stage::arguments::arguments!(@optional $($unbuilt)?),
+                        added: $crate::stage::arguments::arguments!(@flag $($added)?),
                     }
                 ),*];
-                own.into_iter()$(.chain(<$shared>::fields()))?.collect()
+                own.into_iter()$(.chain(<$shared>::fields()))*.collect()
             }
         }
 
         impl $crate::stage::arguments::ToFields for $name {
             fn to_fields(&self) -> Vec<($crate::lang::name::Name, $crate::lang::value::Value)> {
-                let own = vec![$(
+                let own: Vec<($crate::lang::name::Name, $crate::lang::value::Value)> = vec![$(
                     (stringify!($field).into(), $crate::stage::arguments::Argument::to_value(&self.$field))
                 ),*];
-                own.into_iter()$(.chain($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)))?.collect()
+                let all = own.into_iter()$(.chain($crate::stage::arguments::ToFields::to_fields(&self.$shared_name)))*;
+                let fields = Self::fields();
+                let implied = |(name, value): &($crate::lang::name::Name, $crate::lang::value::Value)| {
+                    fields.iter().any(|field| *name == field.name && field.implies(value))
+                };
+                all.filter(|entry| !implied(entry)).collect()
             }
         }
     };
     (@optional) => { None };
     (@optional $default:expr) => { Some($default) };
+    (@flag) => { false };
+    (@flag $added:literal) => { true };
     (@range) => { None };
     (@range $low:literal $high:literal) => { Some(($low as f64, $high as f64)) };
 }
@@ -123,6 +139,19 @@ scalar_argument!(u64, Type::Int, self => Value::Int(*self as i64));
 scalar_argument!(usize, Type::Int, self => Value::Int(*self as i64));
 scalar_argument!(bool, Type::Bool, self => Value::Bool(*self));
 scalar_argument!(String, Type::String, self => Value::String(self.clone()));
+
+/// A number that is 1 where nothing is said: what an `added` factor or share is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct OneByDefault(pub f64);
+
+impl Default for OneByDefault {
+    fn default() -> Self {
+        OneByDefault(1.0)
+    }
+}
+
+scalar_argument!(OneByDefault, Type::Float, self => Value::Float(self.0));
 
 impl<T: Argument> Argument for Option<T> {
     fn ty() -> Type {

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn sampling(temperature: f64) -> Sampling {
-        Sampling { temperature, top_k: None, top_p: 1.0, max_tokens: 8, stop_ids: vec![1] }
+        Sampling { temperature, max_tokens: 8, stop_ids: vec![1], ..Sampling::default() }
     }
 
     fn written(prompt: u32) -> Written {

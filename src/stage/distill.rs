@@ -1,11 +1,12 @@
 //! `distill`: learning from a teacher, by its completions (`text`) or its distributions (`kl`, `jsd`).
 
 use super::arguments::{
-    Argument, DatasetInput, Percent, TeacherInput, ToFields, Tokens, arguments, choice, string_argument, variant,
+    Argument, DatasetInput, OneByDefault, Percent, TeacherInput, ToFields, Tokens, arguments, choice, string_argument,
+    variant,
 };
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::{SEQUENCES_AT_ONCE, complete, encode_prompts};
+use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, complete, encode_prompts};
 use super::sft::TextArgs;
 use super::training::TRAINING;
 use super::{Metrics, Stage, StageContext, StageError};
@@ -39,7 +40,7 @@ arguments! {
         /// Prompts for `text`; prompts with completions for `kl` and `jsd`.
         data: DatasetInput, aliases ["dataset", "train_dataset", "train_data", "train_files"];
         /// What is matched: the teacher's completions (`text`) or its distributions (`kl`, `jsd`).
-        loss: DistillLoss = DistillLoss::Text(TextLoss { samples: 1, temperature: 1.0, keep: None }),
+        loss: DistillLoss = DistillLoss::Text(TextLoss::default()),
             source "arXiv:1606.07947 (text), arXiv:1503.02531 (kl), arXiv:2306.13649 (jsd)";
         /// Share of the batches whose completions the student samples, at temperature 1; the others are those of the
         /// data. For `kl` and `jsd` only: under `text` the student would learn its own words.
@@ -74,6 +75,19 @@ arguments! {
         temperature: f64 = 1.0, range 0 ..= 100;
         /// Completions that score less than 1 are left out.
         keep: Option<RewardSum> = None, source "arXiv:2203.14465 (STaR)";
+        /// Nucleus: the smallest set of tokens with this much probability.
+        top_p: OneByDefault = OneByDefault(1.0), range 0.0001 ..= 1, source "arXiv:1904.09751", added "2026-11";
+        /// Only the most probable tokens.
+        top_k: Option<usize> = None, range 1 ..= 1e6, source "arXiv:1805.04833", added "2026-11";
+        ..sampling: SamplingArgs;
+    }
+}
+
+impl Default for TextLoss {
+    /// One completion a prompt, from the teacher's own distribution.
+    fn default() -> Self {
+        let (top_p, sampling) = (OneByDefault::default(), SamplingArgs::default());
+        TextLoss { samples: 1, temperature: 1.0, keep: None, top_p, top_k: None, sampling }
     }
 }
 
@@ -210,10 +224,10 @@ fn teacher_rows(
     }
     let sampling = Sampling {
         temperature: loss.temperature,
-        top_k: None,
-        top_p: 1.0,
+        top_k: loss.top_k,
+        top_p: loss.top_p.0,
         max_tokens: args.max_completion_length.tokens,
-        stop_ids: teacher.tokenizer.stop_ids().to_vec(),
+        ..loss.sampling.sampling(teacher)
     };
     let seed = Seed::new(args.text.training.seed).child("teacher", 0);
     let mut taught = complete(context, teacher, &rows, loss.samples, &sampling, seed)?;
@@ -301,13 +315,7 @@ fn on_policy(
     Ok(Some(OnPolicy {
         share: args.on_policy.ratio(),
         prompts,
-        sampling: Sampling {
-            temperature: 1.0,
-            top_k: None,
-            top_p: 1.0,
-            max_tokens,
-            stop_ids: model.tokenizer.stop_ids().to_vec(),
-        },
+        sampling: Sampling { max_tokens, stop_ids: model.tokenizer.stop_ids().to_vec(), ..Sampling::default() },
         sequences_at_once: SEQUENCES_AT_ONCE,
         seed: Seed::new(args.text.training.seed).child("on_policy", 0),
     }))

@@ -3,7 +3,7 @@
 use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, string_argument, variant};
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::{Completed, complete};
+use super::sampling::{Completed, SamplingArgs, complete};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
@@ -59,6 +59,7 @@ arguments! {
             source "lm-evaluation-harness (strict-match, flexible-extract)";
         /// Root of every random choice of the benchmark.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
+        ..sampling: SamplingArgs;
     }
 }
 
@@ -150,7 +151,7 @@ fn answer(
         top_k: bench.top_k,
         top_p: bench.top_p,
         max_tokens: bench.max_completion_length.tokens,
-        stop_ids: model.tokenizer.stop_ids().to_vec(),
+        ..bench.sampling.sampling(model)
     };
     let seed = Seed::new(bench.seed).child("evaluate", 0);
     complete(context, model, rows, bench.samples, &sampling, seed)

@@ -3,7 +3,7 @@
 use super::arguments::{DatasetInput, Tokens, arguments};
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::complete;
+use super::sampling::{SamplingArgs, complete};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
@@ -34,6 +34,7 @@ arguments! {
             aliases ["max_new_tokens", "max_tokens"], range 1 ..= 1e6, source "TRL (max_completion_length)";
         /// Root of every random choice of the stage.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
+        ..sampling: SamplingArgs;
     }
 }
 
@@ -64,7 +65,7 @@ impl Stage for Generate {
             top_k: args.top_k,
             top_p: args.top_p,
             max_tokens: args.max_completion_length.tokens,
-            stop_ids: model.tokenizer.stop_ids().to_vec(),
+            ..args.sampling.sampling(&model)
         };
         let seed = Seed::new(args.seed).child("generate", 0);
         let completed = complete(context, &model, &rows, args.samples, &sampling, seed)?;

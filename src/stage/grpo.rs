@@ -3,7 +3,7 @@
 use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, choice, string_argument, variant};
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::{SEQUENCES_AT_ONCE, encode_prompts};
+use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, encode_prompts};
 use super::training::{TRAINING, TrainingArgs};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
@@ -81,6 +81,7 @@ arguments! {
         /// most ("zero"), or punished the nearer they come to it (`soft`).
         overlong: OverlongArg = OverlongArg::Keep, aliases ["mask_truncated_completions", "overlong_filter"],
             source "arXiv:2503.14476 (DAPO, section 3.4)";
+        ..sampling: SamplingArgs;
         ..training: TrainingArgs;
     }
 }
@@ -215,7 +216,7 @@ impl GrpoArgs {
             top_k: self.top_k,
             top_p: self.top_p,
             max_tokens: self.max_completion_length.tokens,
-            stop_ids: model.tokenizer.stop_ids().to_vec(),
+            ..self.sampling.sampling(model)
         }
     }
 

@@ -3,6 +3,8 @@
 mod api;
 mod arguments;
 mod arith_problems;
+pub mod ask;
+pub mod bench_generate;
 mod completions;
 mod context;
 mod dataset;

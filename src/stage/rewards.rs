@@ -40,6 +40,7 @@ fn signature(verifier: &'static Verifier) -> RewardSignature {
         range: None,
         source: "",
         unbuilt: None,
+        added: false,
     };
     RewardSignature {
         name: verifier.name,

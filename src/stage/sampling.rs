@@ -1,5 +1,6 @@
 //! Prompts to completions: what `generate`, `evaluate` and `distill` share.
 
+use super::arguments::{OneByDefault, arguments};
 use super::completions::{Completions, Written};
 use super::language_model::LanguageModel;
 use super::{StageContext, StageError};
@@ -9,7 +10,7 @@ use crate::base::seed::Seed;
 use crate::data::encode::encode_prompt;
 use crate::data::row::Row;
 use crate::reward::RewardSum;
-use crate::rollout::{self, Completion, Progress, Prompt, Sampling, Stop};
+use crate::rollout::{self, Completion, Progress, Prompt, Sampling, StopTexts};
 use crate::train::grpo::Task;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};
@@ -20,15 +21,54 @@ pub const SEQUENCES_AT_ONCE: usize = 128;
 /// Completions after which those that are done are kept: few enough to lose little, many enough to fill the batch.
 const KEPT_AT_ONCE: usize = 1024;
 
+arguments! {
+    /// What sampling takes beside temperature, top_p and top_k.
+    pub struct SamplingArgs {
+        /// Only tokens with at least this share of the probability of the most probable one, after `top_k` and `top_p`.
+        min_p: f64 = 0.0, range 0 ..= 1, source "arXiv:2407.01082", added "2026-11";
+        /// The logit of a token that prompt or completion has already is divided by it where it is positive and
+        /// multiplied where it is negative; 1 is none.
+        repetition_penalty: OneByDefault = OneByDefault(1.0), range 0.01 ..= 100, source "arXiv:1909.05858", added "2026-11";
+        /// Texts that end a completion. It is cut before the first of them, also where that begins inside a token.
+        stop: Vec<String> = Vec::new(), aliases ["stop_strings", "stop_sequences", "stop_words", "until"],
+            source "vLLM (stop)", added "2026-11";
+        /// Tokens that end a completion, beside those that the model's folder names.
+        stop_token_ids: Vec<usize> = Vec::new(), range 0 ..= 4.294967295e9, source "vLLM (stop_token_ids)", added "2026-11";
+    }
+}
+
+impl Default for SamplingArgs {
+    /// The model's own distribution, ended by its own stop tokens alone.
+    fn default() -> Self {
+        let repetition_penalty = OneByDefault::default();
+        SamplingArgs { min_p: 0.0, repetition_penalty, stop: Vec::new(), stop_token_ids: Vec::new() }
+    }
+}
+
+impl SamplingArgs {
+    /// How the model's completions are sampled, with the stop tokens of its folder.
+    pub fn sampling(&self, model: &LanguageModel) -> Sampling {
+        let tokenizer = &model.tokenizer;
+        let more = self.stop_token_ids.iter().filter_map(|&id| u32::try_from(id).ok());
+        Sampling {
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty.0,
+            stop_ids: tokenizer.stop_ids().iter().copied().chain(more).collect(),
+            stop_texts: StopTexts::new(&self.stop, tokenizer),
+            ..Sampling::default()
+        }
+    }
+}
+
 /// A row and what a model wrote to it.
 pub struct Completed {
     /// The row that was asked.
     pub row: Row,
     /// Which of the row's samples, from 0.
     pub sample: usize,
-    /// The text without the stop token.
+    /// The text without the stop token or stop text.
     pub text: String,
-    /// Tokens, the stop token included.
+    /// Tokens, those of what ended it included.
     pub tokens: usize,
     /// Cut at the length limit.
     pub truncated: bool,
@@ -141,7 +181,7 @@ fn write_missing(
         return Ok(());
     }
     let decoder = model.frozen()?;
-    let mut told = Progress { finished: known, total: keys.len(), tokens: 0 };
+    let mut told = Progress { finished: known, total: keys.len(), ..Progress::default() };
     for part in missing.chunks(if kept.are_kept() { KEPT_AT_ONCE } else { usize::MAX }) {
         let before = told;
         let asked: Vec<Prompt> = part.iter().map(|&at| prompts[at].clone()).collect();
@@ -150,6 +190,7 @@ fn write_missing(
                 finished: before.finished + now.finished,
                 total: keys.len(),
                 tokens: before.tokens + now.tokens,
+                ..now
             };
             if now.finished > told.finished {
                 context.say(progress(&told, &now));
@@ -157,18 +198,24 @@ fn write_missing(
             }
             !context.should_stop()
         })?;
-        let written = part.par_iter().zip(&completions).map(|(&at, completion)| write(model, keys[at], completion));
+        let written =
+            part.par_iter().zip(&completions).map(|(&at, completion)| write(model, keys[at], completion, sampling));
         kept.add(written.collect::<Result<_, StageError>>()?);
     }
     Ok(())
 }
 
-fn write(model: &LanguageModel, key: Digest, completion: &Completion) -> Result<Written, StageError> {
+fn write(
+    model: &LanguageModel,
+    key: Digest,
+    completion: &Completion,
+    sampling: &Sampling,
+) -> Result<Written, StageError> {
     Ok(Written {
         key,
-        text: model.tokenizer.decode(&completion.ids, true)?,
+        text: completion.text(&model.tokenizer, sampling)?,
         tokens: completion.ids.len(),
-        truncated: completion.stop == Stop::Length,
+        truncated: completion.is_truncated(),
     })
 }
 
@@ -178,6 +225,11 @@ fn progress(before: &Progress, now: &Progress) -> StageEvent {
         total: now.total as u64,
         unit: "sequence".to_string(),
         tokens: (now.tokens - before.tokens) as u64,
-        metrics: BTreeMap::new(),
+        metrics: BTreeMap::from([
+            ("occupancy".to_string(), now.occupancy()),
+            ("cache_use".to_string(), now.cache_use()),
+            ("truncated".to_string(), now.truncated_share()),
+            ("prompt_tokens".to_string(), (now.prompt_tokens - before.prompt_tokens) as f64),
+        ]),
     }
 }

@@ -15,7 +15,7 @@ use crate::data::tokenizer::Tokenizer;
 use crate::model::Decoder;
 use crate::reward::RewardPart;
 use crate::reward::format::tagged;
-use crate::rollout::{self, Completion, Prompt, Stop};
+use crate::rollout::{self, Completion, Prompt, RolloutError, Stop};
 
 /// How often at most prompts are drawn for one optimiser batch (verl's recipe of DAPO: `max_num_gen_batches = 10`).
 const DRAWS: u64 = 10;
@@ -163,8 +163,7 @@ impl Sampler<'_> {
 
     fn score(&self, task: &Task, completion: Completion) -> Result<Rollout, TrainError> {
         let truncated = completion.stop == Stop::Length;
-        let text =
-            self.tokenizer.decode(&completion.ids, true).map_err(|error| TrainError::Input(error.to_string()))?;
+        let text = completion.text(self.tokenizer, &self.settings.sampling).map_err(RolloutError::from)?;
         let score = self.settings.reward.evaluate(&task.row, &text);
         let reward = score.total.map(|total| self.settings.overlong.reward(total, &completion));
         let mut ids = task.prompt.clone();

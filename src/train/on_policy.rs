@@ -78,7 +78,7 @@ mod tests {
         let on_policy = |share: f64| OnPolicy {
             share,
             prompts: vec![vec![1]],
-            sampling: Sampling { temperature: 1.0, top_k: None, top_p: 1.0, max_tokens: 4, stop_ids: vec![] },
+            sampling: Sampling { max_tokens: 4, ..Sampling::default() },
             sequences_at_once: 4,
             seed: Seed::new(5),
         };

@@ -79,7 +79,7 @@ fn distill_on_policy_for(share: f64, budget: Budget, shape: ScheduleShape, watch
     let on_policy = OnPolicy {
         share,
         prompts: vec![vec![5, 6, 7], vec![8, 9], vec![10]],
-        sampling: Sampling { temperature: 1.0, top_k: None, top_p: 1.0, max_tokens: 9, stop_ids },
+        sampling: Sampling { max_tokens: 9, stop_ids, ..Sampling::default() },
         sequences_at_once: 4,
         seed: Seed::new(6),
     };
@@ -107,7 +107,7 @@ fn grpo_settings(iterations: u64, budget: Budget, shape: ScheduleShape) -> GrpoS
         prompts_per_step: 3,
         num_generations: 4,
         iterations,
-        sampling: Sampling { temperature: 1.0, top_k: None, top_p: 1.0, max_tokens: 12, stop_ids },
+        sampling: Sampling { max_tokens: 12, stop_ids, ..Sampling::default() },
         sequences_at_once: 8,
         reward: RewardSum { offset: 0.0, terms: vec![] },
         scale_rewards: RewardScaling::Group,

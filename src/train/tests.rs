@@ -139,7 +139,7 @@ fn the_policy_gradient_does_not_depend_on_micro_batches_packing_or_order() {
 fn log_probabilities_of_the_sampler_equal_the_trainers() {
     let (decoder, _) = model();
     let temperature = 0.7;
-    let sampling = Sampling { temperature, top_k: None, top_p: 1.0, max_tokens: 12, stop_ids: vec![3] };
+    let sampling = Sampling { temperature, max_tokens: 12, stop_ids: vec![3], ..Sampling::default() };
     let prompt = |at: u64| Prompt { ids: vec![7 + at as u32, 8, 9 + 2 * at as u32], seed: Seed::new(at) };
     let prompts: Vec<Prompt> = (0..16).map(prompt).collect();
     let completions = rollout::generate(&decoder, &prompts, &sampling, 5, &mut |_| true).unwrap();

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("data", &["base"]),
     ("plan", &["base", "diag", "lang", "store"]),
     ("reward", &["base", "data"]),
-    ("rollout", &["base", "nn", "model"]),
+    ("rollout", &["base", "nn", "model", "data"]),
     ("train", &["base", "nn", "model", "data", "reward", "rollout"]),
     ("eval", &["base", "nn", "model", "data", "reward", "rollout"]),
     ("stage", &["base", "hub", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),

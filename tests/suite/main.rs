@@ -13,6 +13,7 @@ mod exec_stage;
 mod failpoints;
 mod floors;
 mod fmt;
+mod generate;
 mod golden_keys;
 mod golden_outputs;
 mod graph;

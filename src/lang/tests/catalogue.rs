@@ -7,7 +7,7 @@ use crate::lang::value::Value;
 use std::collections::BTreeMap;
 
 fn field(name: &'static str, ty: Type, default: Option<Value>) -> Field {
-    Field { name, ty, default, doc: "a field", aliases: &[], range: None, source: "", unbuilt: None }
+    Field { name, ty, default, doc: "a field", aliases: &[], range: None, source: "", unbuilt: None, added: false }
 }
 
 fn required(name: &'static str, ty: Type) -> Field {

@@ -21,6 +21,7 @@ mod runs;
 mod save;
 mod saved_plan;
 mod scores;
+mod servers;
 
 pub use compare::compare;
 pub use disk::{DiskFiles, DiskLoader};
@@ -221,6 +222,7 @@ fn held(mut checked: Checked, file: &Path) -> Result<Checked, Failure> {
     let mut found = pin::pin(&mut checked.program, &home(file));
     found.extend(inputs::places(&checked.program, &checked.sources));
     found.extend(inputs::tokenizers(&checked.program));
+    found.extend(servers::findings(&checked.program));
     checked.with(found)
 }
 
@@ -246,7 +248,8 @@ pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
 /// events in the store.
 ///
 /// # Errors
-/// [`Failure::File`] where a stage that would run needs what this version cannot run: then nothing starts.
+/// [`Failure::File`] where a stage that would run needs what this version cannot run, or asks a server whose key is
+/// not there: then nothing starts.
 /// [`Failure::Machine`] where the store fails; a stage that fails is told by the summary.
 pub fn run(
     project: &Project,
@@ -265,6 +268,7 @@ pub fn run(
     let fetched = remote::fetch_needed(project, plan, &sink, stops)?;
     let plan = fetched.as_ref().unwrap_or(plan);
     refuse_unbuilt(project, plan)?;
+    servers::refuse_without_keys(project, plan)?;
     let world = World {
         graph: &project.graph,
         plan,

@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` draws the house; the modules below stand in the order of its floors.
 
+pub mod api;
 pub mod base;
 pub mod cli;
 pub mod data;

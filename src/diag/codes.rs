@@ -179,11 +179,23 @@ catalogue! {
         "The repository, the revision, the split or the file is not there, or not shown without HF_TOKEN."
     BROKEN_PROGRAM "E069" "A defect of srlm."
         "The evaluated program contradicts itself. Please report it with the file that shows it."
+    WORDS_ONLY "E070" "A loss over distributions, and a teacher behind a server."
+        "`kl` and `jsd` need the teacher's whole distribution at every token. A server tells its words: `text(…)` learns \
+         from those. A teacher whose weights are here, by `hf(…)` or `local(…)`, can teach by its distributions."
+    BAD_SERVER "E071" "A server that cannot be reached as written."
+        "`url` is the base of the calls, begins with http:// or https:// and mostly ends in /v1, and holds neither a user \
+         nor a query; `key_env` and `url_env` are names of environment variables, in capitals, and never a key itself."
+    NO_KEY "E072" "The key to a server is not there."
+        "A stage that is to run asks a server whose `key_env` names an environment variable that is not set. Its value \
+         is read there and nowhere else; it stands in no key, record or log."
     UNUSED "W001" "An item is never used."
         "Nothing that this file makes depends on the item. Remove it, or start its name with `_`."
     CANNOT_RUN_YET "W002" "Checked and planned, but it cannot run yet."
         "The stage, variant or field is part of the language, but this version does not run it: `srlm run` refuses with \
          E061 where a stage that uses it would run."
+    KEY_NOT_SET "W003" "The key to a server is not set here."
+        "The environment variable that `key_env` names is not set. `srlm run` refuses with E072 where a stage that asks \
+         the server would run."
     TEST_IN_TRAINING "W010" "Test items inside the training data."
         "A model is trained on prompts that it is later tested on, so its score says little. Prompts count as equal \
          when their letters and digits are, whatever their case, spaces and punctuation. Take the items out, or test on \

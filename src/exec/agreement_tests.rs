@@ -52,6 +52,7 @@ fn program(stream: &mut Stream) -> Program {
             kind: kind.into(),
             version: 1,
             args: Arc::new(vec![("level".into(), Value::Int(level)), ("noise".into(), Value::Int(noise))]),
+            unkeyed: Vec::new(),
             inputs,
             output,
             name: format!("s{index}"),

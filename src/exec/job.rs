@@ -3,7 +3,7 @@
 use crate::base::digest::Digest;
 use crate::base::event::StageEvent;
 use crate::base::state::Places;
-use crate::stage::{Files, Metrics, StageContext, StageError};
+use crate::stage::{Files, Metrics, StageContext, StageError, Teacher};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +26,9 @@ pub struct Job {
     pub paths: BTreeMap<String, PathBuf>,
     /// The digests of what they hold, as the plan saw them.
     pub contents: BTreeMap<String, Digest>,
+    /// Role to the model behind a server, for inputs that are one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub teachers: BTreeMap<String, Teacher>,
     /// The empty folder to fill.
     pub out: PathBuf,
     /// A name for a folder of the stage's own.
@@ -56,6 +59,7 @@ impl Job {
             inputs: self.inputs.clone(),
             paths: self.paths.clone(),
             contents: self.contents.clone(),
+            teachers: self.teachers.clone(),
             out: self.out.clone(),
             work: self.work.clone(),
             log: self.log.clone(),
@@ -113,6 +117,13 @@ pub(crate) mod tests {
             inputs: BTreeMap::from([("model".into(), Files::from([("config.json".into(), PathBuf::from("/x"))]))]),
             paths: BTreeMap::new(),
             contents: BTreeMap::new(),
+            teachers: BTreeMap::from([(
+                "teacher".into(),
+                Teacher {
+                    args: serde_json::json!({"url": "http://localhost:8000/v1"}),
+                    answers: folder.join("answers"),
+                },
+            )]),
             out: folder.join("out"),
             work: folder.join("work"),
             states: Some(Places {

@@ -13,11 +13,12 @@ use super::summary::{Outcome, Summary};
 use crate::base::digest::Digest;
 use crate::base::event::{Event, Sink, StageEvent, StageRef};
 use crate::base::failpoint::failpoint;
+use crate::base::kind::Kind;
 use crate::base::memory;
 use crate::base::source::SourceMap;
 use crate::base::state::Places;
 use crate::plan::{Files, Graph, Node, Plan, Resolver, Status, Step, Trajectories};
-use crate::stage::{Metrics, StageError};
+use crate::stage::{Metrics, StageError, Teacher};
 use crate::store::lease::stale_after;
 use crate::store::{
     Attempt, Holder, Lease, LeaseOutcome, Owner, Published, Record, RecordDraft, Remote, Resumed, Store, StoreError,
@@ -549,6 +550,7 @@ impl<'a> Engine<'a> {
     ) -> Result<Result<Job, StageError>, StoreError> {
         let node = self.node(index);
         let files = |(role, digest): (&String, &Digest)| Ok((role.clone(), self.world.store.artifact(digest)?.files()));
+        let teachers = self.teachers(node, inputs)?;
         let inputs = inputs.iter().map(files).collect::<Result<_, StoreError>>()?;
         let locate = |path: &String| Ok((path.clone(), (self.world.locate)(path).map_err(StageError::input)?));
         let paths = node.contents.keys().map(locate).collect::<Result<_, StageError>>();
@@ -560,6 +562,7 @@ impl<'a> Engine<'a> {
             inputs,
             paths,
             contents: (*node.contents).clone(),
+            teachers,
             out: attempt.out.clone(),
             work: attempt.work(),
             states,
@@ -569,6 +572,22 @@ impl<'a> Engine<'a> {
             threads: given.threads,
             gpus: self.settings.rules.give_gpus().then(|| claim.gpus.clone()),
         }))
+    }
+
+    /// The inputs that are models behind a server. The result that stands for one holds only what is in its key; how it
+    /// is reached is said by the file that is run now.
+    fn teachers(
+        &self,
+        node: &Node,
+        inputs: &BTreeMap<String, Digest>,
+    ) -> Result<BTreeMap<String, Teacher>, StoreError> {
+        let mut found = BTreeMap::new();
+        for (role, index) in node.inputs.iter().filter(|(_, index)| self.node(*index).output == Kind::Teacher) {
+            let Some(digest) = inputs.get(role) else { continue };
+            let answers = self.world.store.prepare_answers(digest)?;
+            found.insert(role.clone(), Teacher { args: self.node(*index).args(), answers });
+        }
+        Ok(found)
     }
 
     fn hear(&mut self, ticket: Ticket, update: Update) -> Result<(), StoreError> {

@@ -38,6 +38,7 @@ fn call(name: &str, output: Kind, tag: i64, inputs: &[(&str, usize)]) -> StageCa
         kind: format!("{name}_kind"),
         version: 1,
         args: Arc::new(vec![("tag".into(), Value::Int(tag))]),
+        unkeyed: Vec::new(),
         inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
         output,
         name: name.into(),

@@ -148,6 +148,7 @@ mod tests {
             source: "",
             unbuilt: None,
             added: false,
+            unkeyed: false,
         };
         let limits = |ty, range| field(ty, range).limits();
         assert_eq!(limits(Type::Quantity(Dimension::Tokens), (1.0, 1e6)).as_deref(), Some("1tok to 1e6tok"));

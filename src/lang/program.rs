@@ -19,6 +19,8 @@ pub struct StageCall {
     /// Every field with its default filled in, in the signature's order; artifacts appear as [`Value::Input`]. Shared with
     /// the plan's graph: of a large program they are most of the memory.
     pub args: Arc<Vec<(Name, Value)>>,
+    /// Those of them that are no part of the key.
+    pub unkeyed: Vec<&'static str>,
     /// Role to the call that makes it, the piped one included. Roles are `model`, `data`, `suite.arith.data`, …
     pub inputs: Vec<(String, NodeId)>,
     /// What it makes.

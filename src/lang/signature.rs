@@ -28,6 +28,8 @@ pub struct Field {
     /// Declared after results were made of the kind: at its default it stands neither in arguments nor in keys, so that
     /// those results keep theirs.
     pub added: bool,
+    /// No part of a stage's key: it says how something is reached, and not what comes of it.
+    pub unkeyed: bool,
 }
 
 impl Field {

@@ -199,7 +199,7 @@ impl Evaluator<'_> {
         if let (Some((role, _)), Some(node)) = (&signature.piped, input.and_then(Datum::node)) {
             inputs.push(((*role).to_string(), node));
         }
-        let mut args = Vec::with_capacity(signature.fields.len());
+        let (mut args, mut unkeyed) = (Vec::with_capacity(signature.fields.len()), Vec::new());
         let mut role = String::new();
         for field in &signature.fields {
             let written = stage.fields.iter().find(|other| other.name == field.name);
@@ -209,6 +209,9 @@ impl Evaluator<'_> {
             if field.implies(&value) {
                 continue;
             }
+            if field.unkeyed {
+                unkeyed.push(field.name);
+            }
             role.replace_range(.., field.name);
             extract(&mut value, &mut role, &mut inputs);
             args.push((Name::from(field.name), value));
@@ -217,6 +220,7 @@ impl Evaluator<'_> {
             kind: stage.kind.clone(),
             version: signature.version,
             args: Arc::new(args),
+            unkeyed,
             inputs,
             output,
             name: stage.name.clone().unwrap_or_else(|| stage.kind.clone()),

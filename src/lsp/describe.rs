@@ -78,7 +78,8 @@ pub fn field(field: &Field) -> Described {
     let needed = if default.is_none() { "It must be written." } else { "" };
     let limits = field.limits().map(|limits| format!("Range: {limits}.")).unwrap_or_default();
     let source = if field.source.is_empty() { String::new() } else { format!("Source: {}.", field.source) };
-    let facts = [needed.to_string(), limits, source].into_iter().filter(|fact| !fact.is_empty());
+    let unkeyed = if field.unkeyed { "No part of the key: a change makes no result stale." } else { "" };
+    let facts = [needed.to_string(), limits, source, unkeyed.to_string()].into_iter().filter(|fact| !fact.is_empty());
     let facts = facts.collect::<Vec<_>>().join("  \n");
     Described {
         code: format!("{}: {}{assigned}", field.name, field.ty),

@@ -49,12 +49,24 @@ pub fn tokenizer_conflicts(program: &Program, source: &dyn FactSource) -> Vec<Di
             let Some((_, teacher)) = call.inputs.iter().find(|(name, _)| name == role) else { continue };
             let teacher = origins[teacher.0];
             let place = (call.span.source, call.span.start, student, teacher);
-            if known.differ(student, teacher) && told.insert(place) {
+            if program.call(teacher).output == Kind::Teacher {
+                found.extend(told.insert(place).then(|| words_only(call, role, program.call(teacher))));
+            } else if known.differ(student, teacher) && told.insert(place) {
                 found.push(conflict(call, role, [&known.show(student), &known.show(teacher)], program.call(student)));
             }
         }
     }
     found
+}
+
+/// A loss over distributions whose teacher tells no distributions.
+fn words_only(call: &StageCall, role: &str, teacher: &StageCall) -> Diagnostic {
+    let field = call.field_spans.iter().find(|(name, _)| name == role);
+    let span = field.map_or(call.span, |(_, span)| *span);
+    let message = format!("`{}` compares distributions, and a server tells none", call.name);
+    Diagnostic::error(codes::WORDS_ONLY, message, span, format!("the {role} is behind a server"))
+        .label(teacher.span, "declared here")
+        .help("write `loss: text()`, which learns from the teacher's words; or take a teacher whose weights are here")
 }
 
 fn conflict(call: &StageCall, role: &str, [student, teacher]: [&str; 2], origin: &StageCall) -> Diagnostic {

@@ -12,6 +12,7 @@ use crate::lang::value::{NodeId, Value, fields_to_json};
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, Reversed};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
@@ -37,6 +38,8 @@ pub struct Node {
     pub name: String,
     /// The arguments, paths as written.
     args: Arc<Vec<(Name, Value)>>,
+    /// Those of them that are no part of the key.
+    unkeyed: Vec<&'static str>,
     /// The paths in them, each with the digest of the content that the key stands for.
     pub contents: Arc<BTreeMap<String, Digest>>,
     /// Made where someone asks: as JSON, the stages of a large program would take up hundreds of megabytes.
@@ -75,7 +78,8 @@ impl Node {
         self.document.get_or_init(|| {
             let roles = self.inputs.iter().map(|(role, _)| role.as_str());
             let inputs = roles.zip(self.upstream.iter().copied()).collect();
-            key::document(&self.kind, self.version, &self.args, &inputs, &self.contents)
+            let args = keyed(&self.args, &self.unkeyed);
+            key::document(&self.kind, self.version, &args, &inputs, &self.contents)
         })
     }
 
@@ -300,7 +304,8 @@ impl<'a> Builder<'a> {
     ) -> usize {
         let upstream: Vec<Digest> = inputs.iter().map(|(_, index)| self.graph.node(*index).key).collect();
         let keys = inputs.iter().map(|(role, _)| role.as_str()).zip(upstream.iter().copied()).collect();
-        let key = key::deep_key(&key::document(&call.kind, call.version, &call.args, &keys, contents));
+        let args = keyed(&call.args, &call.unkeyed);
+        let key = key::deep_key(&key::document(&call.kind, call.version, &args, &keys, contents));
         if let Some(index) = self.graph.find(&key) {
             return index;
         }
@@ -370,6 +375,7 @@ fn node(
         version: call.version,
         name: call.name.clone(),
         args: call.args.clone(),
+        unkeyed: call.unkeyed.clone(),
         contents,
         document: OnceLock::new(),
         inputs,
@@ -381,6 +387,14 @@ fn node(
         training: call.training,
         labels: Vec::new(),
     }
+}
+
+/// The arguments that are part of the key.
+fn keyed<'a>(args: &'a [(Name, Value)], unkeyed: &[&str]) -> Cow<'a, [(Name, Value)]> {
+    if unkeyed.is_empty() {
+        return Cow::Borrowed(args);
+    }
+    Cow::Owned(args.iter().filter(|(name, _)| !unkeyed.contains(&name.as_str())).cloned().collect())
 }
 
 fn unreadable(call: &StageCall, path: &str, message: &str) -> Diagnostic {

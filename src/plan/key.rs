@@ -3,7 +3,7 @@
 //! | in the key | why |
 //! |---|---|
 //! | the stage kind and its semantic version | another computation; the version rises whenever numbers move |
-//! | every field of the call, defaults filled in, in base units | it is what the stage is told |
+//! | every field of the call that changes the result, defaults filled in, in base units | it is what the stage is told |
 //! | the content of every file that a field names | a changed file is another input |
 //! | the names of an `exec`'s code | the program finds it by them |
 //! | commit and file digests of a source on the Hub, as the lock holds them | a branch can move |
@@ -15,6 +15,7 @@
 //! |---|---|
 //! | names, labels, comments, the order of fields, the file's path, module or formatting | they say how a stage is called, not what it does |
 //! | paths of input files | their content is there instead |
+//! | fields that say how something is reached, such as the `key_env` of an `api` | another way to the same |
 //! | device, threads, micro-batch, memory, retries, checkpoint interval, executor, profile | shown by tests not to change a result on the CPU |
 //! | the clock, the host, the run | provenance, kept in the record |
 //!

@@ -41,6 +41,7 @@ pub(super) fn call(kind: &str, name: &str, args: &[(&str, Value)], inputs: &[(&s
         kind: kind.into(),
         version: 1,
         args: Arc::new(args.iter().map(|(name, value)| (name.to_string().into(), value.clone())).collect()),
+        unkeyed: Vec::new(),
         inputs: inputs.iter().map(|(role, id)| (role.to_string(), NodeId(*id))).collect(),
         output: if kind == "jsonl" { Kind::Dataset } else { Kind::Model },
         name: name.into(),

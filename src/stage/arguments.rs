@@ -26,11 +26,11 @@ pub trait ToFields {
 }
 
 /// Declares a struct of arguments with its [`Field`]s:
-/// `name: Type = default, aliases […], range a..=b, source "…", unbuilt "…", added "…";`.
+/// `name: Type = default, aliases […], range a..=b, source "…", unbuilt "…", added "…", key never;`.
 ///
-/// A field that is `added`, at the time named, to a kind which users have results of leaves the keys of those results as they are: it stands
-/// among the arguments only where it has another value than its default, which must be that of its Rust type. `..name:
-/// Type;` takes in the fields of another struct.
+/// A field that is `added`, at the time named, to a kind which users have results of leaves the keys of those results as
+/// they are: it stands among the arguments only where it has another value than its default, which must be that of its
+/// Rust type. One with `key never` is no part of any key. `..name: Type;` takes in the fields of another struct.
 macro_rules! arguments {
     (
         $(#[doc = $struct_doc:literal])+
@@ -39,7 +39,7 @@ macro_rules! arguments {
                 $(#[doc = $doc:literal])+
                 $field:ident : $ty:ty $(= $default:expr)?
                 $(, aliases [$($alias:literal),+])? $(, range $low:literal ..= $high:literal)?
-                $(, source $source:literal)? $(, unbuilt $unbuilt:literal)? $(, added $added:literal)? ;
+                $(, source $source:literal)? $(, unbuilt $unbuilt:literal)? $(, added $added:literal)? $(, key $key:ident)? ;
             )*
             $( .. $shared_name:ident : $shared:ty ; )*
         }
@@ -71,6 +71,7 @@ macro_rules! arguments {
                         source: concat!($($source)?),
                         unbuilt: $crate::stage::arguments::arguments!(@optional $($unbuilt)?),
                         added: $crate::stage::arguments::arguments!(@flag $($added)?),
+                        unkeyed: $crate::stage::arguments::arguments!(@key $($key)?),
                     }
                 ),*];
                 own.into_iter()$(.chain(<$shared>::fields()))*.collect()
@@ -91,6 +92,8 @@ macro_rules! arguments {
             }
         }
     };
+    (@key) => { false };
+    (@key never) => { true };
     (@optional) => { None };
     (@optional $default:expr) => { Some($default) };
     (@flag) => { false };

@@ -14,6 +14,15 @@ pub type Files = BTreeMap<String, PathBuf>;
 /// A stage's final numbers, kept in its record.
 pub type Metrics = BTreeMap<String, f64>;
 
+/// An input that is a model behind a server: how it is reached, and where its answers are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Teacher {
+    /// The arguments of the stage that declares it, as this run's file has them: some of them are no part of its key.
+    pub args: serde_json::Value,
+    /// A folder for what it answered. It outlives the stage, and all stages that ask this model share it.
+    pub answers: PathBuf,
+}
+
 /// What a stage is given. It knows no store and no key: only its arguments and folders.
 pub struct StageContext<'a> {
     /// Canonical arguments, defaults filled in.
@@ -24,6 +33,8 @@ pub struct StageContext<'a> {
     pub paths: BTreeMap<String, PathBuf>,
     /// The digests of what they hold, for which the stage's key stands.
     pub contents: BTreeMap<String, Digest>,
+    /// Role to the model behind a server, for inputs that are one.
+    pub teachers: BTreeMap<String, Teacher>,
     /// An empty folder: what is in it when the stage ends is its output.
     pub out: PathBuf,
     /// A name for a folder that the stage may make for itself: it goes with the attempt.

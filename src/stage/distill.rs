@@ -6,8 +6,9 @@ use super::arguments::{
 };
 use super::dataset;
 use super::language_model::LanguageModel;
-use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, complete, encode_prompts};
+use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, encode_prompts};
 use super::sft::TextArgs;
+use super::speaker::Speaker;
 use super::training::TRAINING;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::digest::Digest;
@@ -166,17 +167,17 @@ impl Stage for Distill {
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: DistillArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
-        let teacher = LanguageModel::load(context.input(&args.teacher.input)?)?;
+        let teacher = Speaker::load(context, &args.teacher.input)?;
         let rows = dataset::read(context, &args.data.input)?;
         let (params, metrics) = match &args.loss {
             DistillLoss::Text(loss) => from_text(context, &args, loss, &model, &teacher, rows)?,
             DistillLoss::Kl(KlLoss { direction, temperature, top_k }) => {
                 let measure = Measure::Kl { direction: *direction, top_k: *top_k };
-                from_distributions(context, &args, measure, *temperature, &model, &teacher, &rows)?
+                from_distributions(context, &args, measure, *temperature, &model, teacher.weights()?, &rows)?
             }
             DistillLoss::Jsd(JsdLoss { beta, temperature }) => {
                 let measure = Measure::Jsd { beta: *beta };
-                from_distributions(context, &args, measure, *temperature, &model, &teacher, &rows)?
+                from_distributions(context, &args, measure, *temperature, &model, teacher.weights()?, &rows)?
             }
         };
         model.save(&context.out, &params)?;
@@ -191,7 +192,7 @@ fn from_text(
     args: &DistillArgs,
     loss: &TextLoss,
     model: &LanguageModel,
-    teacher: &LanguageModel,
+    teacher: &Speaker,
     rows: Vec<Row>,
 ) -> Result<Trained, StageError> {
     if args.on_policy.percent > 0.0 {
@@ -212,7 +213,7 @@ fn teacher_rows(
     context: &StageContext,
     args: &DistillArgs,
     loss: &TextLoss,
-    teacher: &LanguageModel,
+    teacher: &Speaker,
     rows: Vec<Row>,
 ) -> Result<Vec<Row>, StageError> {
     if let Some(reward) = &loss.keep {
@@ -227,10 +228,10 @@ fn teacher_rows(
         top_k: loss.top_k,
         top_p: loss.top_p.0,
         max_tokens: args.max_completion_length.tokens,
-        ..loss.sampling.sampling(teacher)
+        ..teacher.sampling(&loss.sampling)
     };
     let seed = Seed::new(args.text.training.seed).child("teacher", 0);
-    let mut taught = complete(context, teacher, &rows, loss.samples, &sampling, seed)?;
+    let mut taught = teacher.complete(context, &rows, loss.samples, (&sampling, &loss.sampling.stop), seed)?;
     let asked = taught.len();
     if let Some(reward) = &loss.keep {
         taught.retain(|completed| completed.score(reward).is_some_and(|score| score >= 1.0));

@@ -2,8 +2,8 @@
 
 use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, string_argument, variant};
 use super::dataset;
-use super::language_model::LanguageModel;
-use super::sampling::{Completed, SamplingArgs, complete};
+use super::sampling::{Completed, SamplingArgs};
+use super::speaker::Speaker;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
@@ -99,7 +99,7 @@ impl Stage for Evaluate {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: EvaluateArgs = context.args()?;
-        let model = LanguageModel::load(context.input("model")?)?;
+        let model = Speaker::load(context, "model")?;
         let (mut items, mut metrics) = (Vec::new(), Metrics::new());
         for (name, Bench::Bench(bench)) in &args.suite {
             let rows = gold_rows(context, bench)?;
@@ -142,7 +142,7 @@ fn gold_rows(context: &StageContext, bench: &BenchArgs) -> Result<Vec<Row>, Stag
 
 fn answer(
     context: &StageContext,
-    model: &LanguageModel,
+    model: &Speaker,
     bench: &BenchArgs,
     rows: &[Row],
 ) -> Result<Vec<Completed>, StageError> {
@@ -151,8 +151,8 @@ fn answer(
         top_k: bench.top_k,
         top_p: bench.top_p,
         max_tokens: bench.max_completion_length.tokens,
-        ..bench.sampling.sampling(model)
+        ..model.sampling(&bench.sampling)
     };
     let seed = Seed::new(bench.seed).child("evaluate", 0);
-    complete(context, model, rows, bench.samples, &sampling, seed)
+    model.complete(context, rows, bench.samples, (&sampling, &bench.sampling.stop), seed)
 }

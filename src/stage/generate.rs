@@ -2,8 +2,8 @@
 
 use super::arguments::{DatasetInput, Tokens, arguments};
 use super::dataset;
-use super::language_model::LanguageModel;
-use super::sampling::{SamplingArgs, complete};
+use super::sampling::SamplingArgs;
+use super::speaker::Speaker;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::kind::Kind;
 use crate::base::seed::Seed;
@@ -58,17 +58,17 @@ impl Stage for Generate {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: GenerateArgs = context.args()?;
-        let model = LanguageModel::load(context.input("model")?)?;
+        let model = Speaker::load(context, "model")?;
         let rows = dataset::read(context, &args.data.input)?;
         let sampling = Sampling {
             temperature: args.temperature,
             top_k: args.top_k,
             top_p: args.top_p,
             max_tokens: args.max_completion_length.tokens,
-            ..args.sampling.sampling(&model)
+            ..model.sampling(&args.sampling)
         };
         let seed = Seed::new(args.seed).child("generate", 0);
-        let completed = complete(context, &model, &rows, args.samples, &sampling, seed)?;
+        let completed = model.complete(context, &rows, args.samples, (&sampling, &args.sampling.stop), seed)?;
         let tokens: usize = completed.iter().map(|completed| completed.tokens).sum();
         let truncated = completed.iter().filter(|completed| completed.truncated).count();
         let rows: Vec<Row> = completed.into_iter().map(|completed| completed.into_row()).collect();

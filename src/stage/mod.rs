@@ -1,6 +1,6 @@
 //! Where the wings meet: each stage kind is one file that reads its arguments and calls a trainer.
 
-mod api;
+pub mod api;
 mod arguments;
 mod arith_problems;
 pub mod ask;
@@ -35,12 +35,13 @@ mod rewards;
 mod sampling;
 mod seam;
 mod sft;
+mod speaker;
 mod split;
 mod take;
 mod training;
 mod unbuilt;
 
-pub use context::{Files, Metrics, StageContext, StageError};
+pub use context::{Files, Metrics, StageContext, StageError, Teacher};
 pub use init_model::{Shape, built_in_tokenizer_digest, init_model_folder};
 pub use unbuilt::refuse as refuse_unbuilt;
 

@@ -41,6 +41,7 @@ fn signature(verifier: &'static Verifier) -> RewardSignature {
         source: "",
         unbuilt: None,
         added: false,
+        unkeyed: false,
     };
     RewardSignature {
         name: verifier.name,

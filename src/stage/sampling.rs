@@ -46,14 +46,18 @@ impl Default for SamplingArgs {
 }
 
 impl SamplingArgs {
+    /// The tokens of `stop_token_ids`.
+    pub fn more_stop_ids(&self) -> Vec<u32> {
+        self.stop_token_ids.iter().filter_map(|&id| u32::try_from(id).ok()).collect()
+    }
+
     /// How the model's completions are sampled, with the stop tokens of its folder.
     pub fn sampling(&self, model: &LanguageModel) -> Sampling {
         let tokenizer = &model.tokenizer;
-        let more = self.stop_token_ids.iter().filter_map(|&id| u32::try_from(id).ok());
         Sampling {
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty.0,
-            stop_ids: tokenizer.stop_ids().iter().copied().chain(more).collect(),
+            stop_ids: tokenizer.stop_ids().iter().copied().chain(self.more_stop_ids()).collect(),
             stop_texts: StopTexts::new(&self.stop, tokenizer),
             ..Sampling::default()
         }

@@ -13,6 +13,8 @@
 //! │   └── blob.<n>                a blob being written
 //! ├── states/<trajectory>/        training states `step-00000042/`: they outlive a crash, and longer trainings go on
 //! │                               from some of them
+//! ├── answers/<artifact>/         what a model behind a server answered, by the artifact that names the model: paid for,
+//! │                               and asked for once
 //! ├── leases/<key>                who works on the key; its mtime is the heartbeat
 //! ├── roots/pins/<key>            a result that gc must keep: who wants it, since when and why
 //! ├── roots/runs/<digest>         what a run wanted; its mtime is when that was last asked for
@@ -128,6 +130,16 @@ impl Layout {
     /// What models wrote to single prompts.
     pub fn completions(&self) -> PathBuf {
         self.root.join("cache").join("completions")
+    }
+
+    /// The folder of all answers of models behind a server.
+    pub fn all_answers(&self) -> PathBuf {
+        self.root.join("answers")
+    }
+
+    /// What the model that an artifact names has answered.
+    pub fn answers(&self, teacher: &Digest) -> PathBuf {
+        self.all_answers().join(teacher.to_string())
     }
 
     /// The lease on a key.

@@ -40,6 +40,15 @@ impl Store {
         self.layout.prepare_folder(&place.folder)
     }
 
+    /// Makes the folder for what the model that an artifact names has answered.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it cannot be made.
+    pub fn prepare_answers(&self, teacher: &Digest) -> Result<PathBuf, StoreError> {
+        let folder = self.layout.answers(teacher);
+        self.layout.prepare_folder(&folder).map(|()| folder)
+    }
+
     /// Removes the states of a trajectory and whatever lies beside them, at once for every reader. What cannot be
     /// removed costs space and nothing else.
     pub fn drop_states(&self, trajectory: &Digest) {

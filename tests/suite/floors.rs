@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diag", &["base"]),
     ("nn", &["base"]),
     ("hub", &["base"]),
+    ("api", &["base"]),
     ("lang", &["base", "diag"]),
     ("store", &["base", "diag"]),
     ("model", &["base", "nn"]),
@@ -19,22 +20,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rollout", &["base", "nn", "model", "data"]),
     ("train", &["base", "nn", "model", "data", "reward", "rollout"]),
     ("eval", &["base", "nn", "model", "data", "reward", "rollout"]),
-    ("stage", &["base", "hub", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),
+    ("stage", &["base", "hub", "api", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),
     ("exec", &["base", "plan", "store", "stage"]),
     ("report", &["base", "store", "plan", "exec"]),
-    ("driver", &["base", "diag", "hub", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
+    ("driver", &["base", "diag", "hub", "api", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
     ("lsp", &["base", "diag", "lang", "plan", "stage", "report", "driver"]),
     ("cli", &["base", "diag", "store", "plan", "driver", "report", "exec", "stage", "lsp"]),
 ];
 
 /// Words that must not occur in the code of some rooms.
 const ABSENT: &[(&[&str], &[&str])] = &[
-    (&["hub", "lang", "store", "plan", "exec", "report"], &["candle"]),
+    (&["hub", "api", "lang", "store", "plan", "exec", "report"], &["candle"]),
     (&["lang", "plan"], &["std::fs"]),
     (
         &[
-            "base", "diag", "hub", "lang", "store", "model", "data", "plan", "reward", "rollout", "train", "eval",
-            "stage", "exec", "report", "driver", "lsp", "cli",
+            "base", "diag", "hub", "api", "lang", "store", "model", "data", "plan", "reward", "rollout", "train",
+            "eval", "stage", "exec", "report", "driver", "lsp", "cli",
         ],
         &["unsafe "],
     ),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod api;
 mod bad_input;
 mod care;
 mod compiled;
@@ -23,6 +24,8 @@ mod journey;
 mod lsp;
 mod messages;
 mod metamorphic_keys;
+#[path = "../../src/api/testing.rs"]
+mod openai;
 mod planning;
 mod prefixes;
 mod profiles;

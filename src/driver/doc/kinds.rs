@@ -224,5 +224,6 @@ fn field(field: &signature::Field) -> Field {
         source: field.source.to_string(),
         aliases: field.aliases.iter().map(ToString::to_string).collect(),
         unbuilt: field.unbuilt.map(String::from),
+        unkeyed: field.unkeyed,
     }
 }

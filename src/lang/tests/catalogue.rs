@@ -7,7 +7,18 @@ use crate::lang::value::Value;
 use std::collections::BTreeMap;
 
 fn field(name: &'static str, ty: Type, default: Option<Value>) -> Field {
-    Field { name, ty, default, doc: "a field", aliases: &[], range: None, source: "", unbuilt: None, added: false }
+    Field {
+        name,
+        ty,
+        default,
+        doc: "a field",
+        aliases: &[],
+        range: None,
+        source: "",
+        unbuilt: None,
+        added: false,
+        unkeyed: false,
+    }
 }
 
 fn required(name: &'static str, ty: Type) -> Field {

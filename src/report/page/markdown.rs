@@ -92,6 +92,7 @@ fn meaning(field: &Field) -> String {
         })
         .collect();
     parts.extend(field.unbuilt.as_ref().map(|what| format!("**Not run yet: {}.**", cell(what))));
+    parts.extend(field.unkeyed.then(|| "No part of the key: a change makes no result stale.".to_string()));
     parts.extend((!field.source.is_empty()).then(|| format!("Source: {}.", cell(field.source.trim_end_matches('.')))));
     let aliases: Vec<String> = field.aliases.iter().map(|name| format!("`{name}`")).collect();
     parts.extend((!aliases.is_empty()).then(|| format!("Elsewhere: {}.", aliases.join(", "))));

@@ -57,6 +57,9 @@ pub struct Field {
     pub aliases: Vec<String>,
     /// What this version cannot run yet.
     pub unbuilt: Option<String>,
+    /// Whether it is no part of a stage's key: changing it makes no result stale.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unkeyed: bool,
 }
 
 /// Things that belong together.
@@ -126,6 +129,7 @@ impl Field {
         let source = (!self.source.is_empty()).then(|| Entry::new("source", self.source.clone()));
         let range = self.range.as_ref().map(|range| Entry::new("range", range.clone()));
         let unbuilt = self.unbuilt.as_ref().map(|what| Entry::new("not run yet", what.clone()));
-        [range, unbuilt, source, called].into_iter().flatten().collect()
+        let unkeyed = self.unkeyed.then(|| Entry::new("not in the key", "a change makes no result stale"));
+        [range, unbuilt, unkeyed, source, called].into_iter().flatten().collect()
     }
 }

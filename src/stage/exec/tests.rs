@@ -70,6 +70,7 @@ impl Call {
             inputs: self.inputs.clone(),
             paths: self.paths.clone(),
             contents: self.contents.clone(),
+            teachers: BTreeMap::new(),
             out: place("out"),
             work: place("work"),
             log: place("log"),

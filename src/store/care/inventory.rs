@@ -185,7 +185,7 @@ impl Inventory {
             match name_of(&entry.path) {
                 "objects" | "records" | "attempts" | "states" | "tombstones" | "shallow" | "leases" | "alternates"
                 | "roots" | "runs" => {}
-                "format" | ".gitignore" | "gc.lock" | "cache" | "remote" => self.other.push(whole(entry)),
+                "format" | ".gitignore" | "gc.lock" | "cache" | "remote" | "answers" => self.other.push(whole(entry)),
                 _ => self.strangers.push(whole(entry)),
             }
         }

@@ -98,8 +98,11 @@ impl Request {
         if !settings.stop_ids.is_empty() {
             body.insert("stop_token_ids".into(), json!(settings.stop_ids));
         }
-        // Servers keep seeds in signed numbers of 32 bits.
-        body.insert("seed".into(), json!(prompt.seed.stream().below(1 << 31)));
+        // What is greedy draws nothing: all samples of a prompt are one request, whatever stage asks. Servers keep seeds
+        // in signed numbers of 32 bits.
+        if settings.temperature > 0.0 {
+            body.insert("seed".into(), json!(prompt.seed.stream().below(1 << 31)));
+        }
         Request(body)
     }
 
@@ -161,5 +164,7 @@ mod tests {
             digest(0, &Settings { chat: false, ..settings() }),
         ];
         assert!(!others.contains(&digest(0, &settings())));
+        let greedy = Settings { temperature: 0.0, ..settings() };
+        assert_eq!(digest(0, &greedy), digest(1, &greedy));
     }
 }

@@ -11,6 +11,7 @@ const BEYOND_PROGRAMS: &[(&str, &str)] = &[
     ("E045", "the file of `--params`: tests/suite/messages.rs"),
     ("E061", "what a run refuses: tests/suite/unbuilt.rs"),
     ("E069", "a defect of srlm itself"),
+    ("E072", "what a run refuses: tests/suite/api.rs"),
     ("E067", "the Hub or its cache: tests/suite/inputs.rs has a server"),
     ("E066", "a lock that contradicts the Hub: tests/suite/inputs.rs"),
 ];

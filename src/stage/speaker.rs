@@ -185,7 +185,6 @@ impl Remote {
         let answers = || outcomes.iter().filter_map(answer);
         let sum = |of: fn(&Answer) -> Option<u64>| answers().filter_map(of).sum::<u64>() as f64;
         context.facts([
-            ("answers_kept", progress.kept as f64),
             ("requests", progress.done as f64),
             ("requests_retried", progress.retried as f64),
             ("prompt_tokens", sum(|answer| answer.prompt_tokens)),
@@ -267,6 +266,9 @@ struct Told {
 impl Told {
     fn tell(&mut self, context: &StageContext, now: Progress) {
         self.last = now;
+        if self.began.is_none() {
+            context.facts([("answers_kept", now.kept as f64), ("answers_to_come", now.total as f64)]);
+        }
         let began = *self.began.get_or_insert_with(Instant::now);
         let is_due = self.when.is_none_or(|when| when.elapsed() >= TELL) || now.done == now.total;
         if now.done == self.said.done || !is_due {

@@ -27,7 +27,9 @@ for target in here there own told drawn taught; do run --target $target --json >
 "$srlm" save served.srlm told told -p "$url" >> saved.log
 cmp own/data.jsonl told/data.jsonl || fail "the server's greedy completions are not srlm's own"
 echo "greedy completions equal to srlm's own, to the byte: $(wc -l < told/data.jsonl)"
-"$srlm" scores served.srlm -p "$url" here there | sed -n 2,4p
+accuracies=$(grep -o '"sums.accuracy":[0-9.e-]*' events.jsonl | sort -u)
+[ "$(echo "$accuracies" | wc -l)" = 1 ] || fail "the two accuracies differ: $accuracies"
+echo "the accuracy of both: ${accuracies#*:}"
 
 answers() { cat .srlm/answers/*/answers.jsonl | wc -l; }
 before=$(answers)

@@ -24,6 +24,7 @@ mod journey;
 mod lsp;
 mod messages;
 mod metamorphic_keys;
+#[allow(dead_code, reason = "the tests of the library use the rest")]
 #[path = "../../src/api/testing.rs"]
 mod openai;
 mod planning;

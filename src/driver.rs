@@ -12,6 +12,7 @@ mod inputs;
 mod leaks;
 mod lineage;
 mod lock;
+mod memory;
 mod node;
 mod pin;
 mod profile;
@@ -55,6 +56,7 @@ use crate::report::jsonl::JsonLines;
 use crate::stage;
 use crate::stage::profile::Gpus;
 use crate::store::{Remote, Store, StoreError, rfc3339};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
@@ -111,6 +113,8 @@ pub struct Project {
     pub files: DiskFiles,
     /// Where results of other machines are, where one is named.
     pub remote: Option<Remote>,
+    /// Stages that are to be computed anew though their results are there.
+    pub fresh: BTreeSet<usize>,
 }
 
 /// How to run, as the command line says it: nothing here changes a result. What is not said is up to the profile.
@@ -209,7 +213,7 @@ pub fn open_compiled(checked: Checked, file: &Path, store: PathBuf) -> Result<Pr
     }
     // Their graph is there now: of a large program they would take up tens of megabytes for nothing.
     checked.program.calls = Vec::new();
-    Ok(Project { checked, graph, store, files, remote: None })
+    Ok(Project { checked, graph, store, files, remote: None, fresh: BTreeSet::new() })
 }
 
 /// A file without errors, as far as it can be judged by itself.
@@ -241,7 +245,15 @@ fn lacks_inputs(graph: &Graph, store: &Store) -> Result<bool, Failure> {
 /// # Errors
 /// [`Failure::Input`] for an unknown name, [`Failure::Machine`] where the store cannot be read.
 pub fn plan(project: &Project, targets: &[String]) -> Result<Plan, Failure> {
-    Ok(project.resolver().plan(targets)?)
+    let mut plan = project.resolver().plan(targets)?;
+    if let Some(&unwanted) = project.fresh.iter().find(|&&node| plan.step(node).is_none()) {
+        let name = &project.graph.node(unwanted).name;
+        return Err(Failure::Input(format!(
+            "nothing that is asked for needs `{name}`, so --fresh has no meaning for it"
+        )));
+    }
+    memory::estimate(project, &mut plan);
+    Ok(plan)
 }
 
 /// Does what the plan says; `stops` counts how often the user asked to stop. A run that has something to do leaves its
@@ -269,6 +281,7 @@ pub fn run(
     let plan = fetched.as_ref().unwrap_or(plan);
     refuse_unbuilt(project, plan)?;
     servers::refuse_without_keys(project, plan)?;
+    memory::refuse(project, plan, &settings)?;
     let world = World {
         graph: &project.graph,
         plan,
@@ -281,6 +294,7 @@ pub fn run(
         stops,
         gpus,
         gpu_locks: GpuLocks::of_this_machine(),
+        fresh: &project.fresh,
     };
     let mut executor = LocalExecutor::new(worker_command(settings.threads)?);
     let summary = execute(&world, &mut executor, &settings);
@@ -309,8 +323,19 @@ pub fn store_root(asked: Option<&Path>, file: Option<&Path>) -> PathBuf {
 }
 
 impl Project {
+    /// Asks for stages to be computed anew, by the names that [`why`] takes.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] for a name that means no stage, or several.
+    pub fn compute_anew(&mut self, names: &[String]) -> Result<(), Failure> {
+        self.fresh = names.iter().map(|name| node::find(self, name)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     fn resolver(&self) -> Resolver<'_> {
-        Resolver::new(&self.graph, &self.store, &self.checked.sources).with_remote(self.remote.as_ref())
+        Resolver::new(&self.graph, &self.store, &self.checked.sources)
+            .with_remote(self.remote.as_ref())
+            .with_fresh(&self.fresh)
     }
 }
 

@@ -302,7 +302,7 @@ def flip(project):
     ran, ended = project.build()
     needed = ""
     if ended.code != 0:
-        needed = "the same command once more" if project.engine.name == "srlm" else "help"
+        needed = "the same command once more"
         ran, ended = project.build()
     return verdict(ran, ended.code == 0 and project.result() == LEFT + RIGHT + END, ["join", "last"], needed)
 
@@ -338,7 +338,6 @@ EXPECTED = {
     (kill_all, "snakemake"): KILL,
     (kill_engine, "snakemake"): KILL,
     (kill_engine, "dvc"): "WRONG RESULT",
-    (flip, "srlm"): "right, but needs the same command once more",
     (flip, "dvc"): "WRONG RESULT",
     (flip, "snakemake"): "WRONG RESULT",
 }

@@ -56,6 +56,28 @@ pub struct StageRef {
     pub name: String,
 }
 
+/// A file of a result that came out otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Its name inside the result.
+    pub name: String,
+    /// The digest of its bytes in the kept result; none where that has no such file.
+    pub was: Option<Digest>,
+    /// The digest of its bytes in the new one.
+    pub is: Option<Digest>,
+}
+
+/// A number of a result that came out otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricChange {
+    /// Its name.
+    pub name: String,
+    /// In the kept result; none where that does not tell it.
+    pub was: Option<f64>,
+    /// In the new one.
+    pub is: Option<f64>,
+}
+
 /// What can happen in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -148,6 +170,19 @@ pub enum Event {
         retries: usize,
         /// Seconds until then.
         pause: f64,
+    },
+    /// A stage whose result was there was computed anew, and what came out is held against the result that is kept.
+    StageCompared {
+        /// Which.
+        stage: StageRef,
+        /// The run that made the kept result.
+        with: String,
+        /// Whether both are the same to the byte.
+        same: bool,
+        /// Files that differ.
+        files: Vec<FileChange>,
+        /// Numbers that differ.
+        metrics: Vec<MetricChange>,
     },
     /// A stage that cannot run because one it needs has no result: it failed, or was stopped by its time limit.
     StageBlocked {

@@ -20,4 +20,5 @@ pub mod seed;
 pub mod source;
 pub mod state;
 pub mod tree;
+pub mod words;
 pub mod writers;

@@ -87,6 +87,9 @@ pub enum Command {
         /// Only what this pipeline or sweep needs; may be given more than once
         #[arg(long, value_name = "NAME")]
         target: Vec<String>,
+        /// As if `run` were asked to compute this stage anew; may be given more than once
+        #[arg(long, value_name = "NODE", conflicts_with = "out")]
+        fresh: Vec<String>,
         /// Write the plan to this file, too: `srlm run --plan` runs it, or refuses where anything changed
         #[arg(long, value_name = "PLAN")]
         out: Option<PathBuf>,
@@ -199,6 +202,9 @@ pub struct Run {
     /// Only what this pipeline or sweep needs; may be given more than once
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
+    /// Compute this stage anew though its result is there, keep that, and tell what differs; may be given more than once
+    #[arg(long, value_name = "NODE", conflicts_with = "plan")]
+    pub fresh: Vec<String>,
     /// How to run.
     #[command(flatten)]
     pub how: super::how::How,

@@ -50,8 +50,8 @@ fn dispatch(cli: &Cli) -> u8 {
     let output = Output::new(cli.global.json, cli.global.no_color, cli.global.narrated);
     let ended = match &cli.command {
         Command::Run(args) => run::run(args, &cli.global, output),
-        Command::Plan { program, target, out, remote } => {
-            plan::plan(program, target, out.as_deref(), remote, &cli.global, output)
+        Command::Plan { program, target, fresh, out, remote } => {
+            plan::plan(program, target, fresh, out.as_deref(), remote, &cli.global, output)
         }
         Command::Compare(args) => compare::compare(args, &cli.global, output),
         Command::Why { program, node, remote } => why::why(program, node, remote, &cli.global, output),

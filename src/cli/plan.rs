@@ -12,12 +12,14 @@ use std::path::Path;
 pub fn plan(
     program: &Program,
     targets: &[String],
+    fresh: &[String],
     out: Option<&Path>,
     remote: &RemoteArg,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
-    let project = open_with_remote(program, remote, None, global, output)?;
+    let mut project = open_with_remote(program, remote, None, global, output)?;
+    project.compute_anew(fresh)?;
     let plan = driver::plan(&project, targets)?;
     driver::remote_warnings(&project).iter().for_each(|warning| output.say(&format!("warning: {warning}")));
     if let Some(path) = out {

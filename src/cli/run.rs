@@ -15,7 +15,8 @@ pub fn run(args: &Run, global: &Global, output: Output) -> Result<u8, Failure> {
     let saved = args.plan.as_deref().map(SavedPlan::read).transpose()?;
     let (program, targets, store) = asked(args, saved.as_ref(), global)?;
     let global = &Global { store, ..global.clone() };
-    let project = open_with_remote(&program, &args.remote, args.how.profile.as_deref(), global, output)?;
+    let mut project = open_with_remote(&program, &args.remote, args.how.profile.as_deref(), global, output)?;
+    project.compute_anew(&args.fresh)?;
     let _root = driver::root(&project, &program.file, &targets);
     let plan = driver::plan(&project, &targets)?;
     saved.map_or(Ok(()), |saved| saved.hold(&project, &plan))?;

@@ -188,6 +188,11 @@ catalogue! {
     NO_KEY "E072" "The key to a server is not there."
         "A stage that is to run asks a server whose `key_env` names an environment variable that is not set. Its value \
          is read there and nowhere else; it stands in no key, record or log."
+    TOO_LARGE "E073" "A stage that needs more memory than there is."
+        "Before a stage starts, srlm reckons how much memory it will need from its settings and the sizes of what goes \
+         in. `srlm run` refuses a stage that cannot fit into the machine, or into the `memory` of the profile or the \
+         command line, before anything runs; the help lists settings that would fit, each changed alone. Where you know \
+         better, say what the stage takes: `memory` of the stage in a profile goes before the estimate."
     UNUSED "W001" "An item is never used."
         "Nothing that this file makes depends on the item. Remove it, or start its name with `_`."
     CANNOT_RUN_YET "W002" "Checked and planned, but it cannot run yet."

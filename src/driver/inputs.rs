@@ -90,7 +90,7 @@ impl FactSource for Stages {
     }
 }
 
-fn located(path: &str) -> Option<PathBuf> {
+pub(super) fn located(path: &str) -> Option<PathBuf> {
     Some(PathBuf::from(path)).filter(|path| path.exists())
 }
 

@@ -76,7 +76,8 @@ pub(super) fn find(project: &Project, text: &str) -> Result<usize, Failure> {
 pub fn why(project: &Project, text: &str) -> Result<Why, Failure> {
     let index = find(project, text)?;
     let resolver = project.resolver();
-    let plan = resolver.plan(&[])?;
+    let mut plan = resolver.plan(&[])?;
+    super::memory::estimate(project, &mut plan);
     let node = project.graph.node(index);
     let step = plan.step(index).ok_or_else(|| Failure::Input(format!("nothing in the file needs `{text}`")))?;
     let explanation = match step.cause {

@@ -2,7 +2,7 @@
 
 use super::{Failure, Project, RunOptions, cores};
 use crate::exec::gpus;
-use crate::exec::settings::{Limits, Rules, Settings};
+use crate::exec::settings::{Limits, Patience, Rules, Settings};
 use crate::lang::nearest::nearest;
 use crate::lang::types::Dimension;
 use crate::lang::units;
@@ -44,6 +44,10 @@ pub fn settings(project: &Project, options: &RunOptions, run: String) -> Result<
             gpus: asked,
         },
         rules,
+        patience: profile.grace.map_or_else(Patience::default, |grace| Patience {
+            grace: Duration::from_millis(grace.milliseconds),
+            ..Patience::default()
+        }),
         ..Settings::new(run)
     };
     Ok((settings, gpus))

@@ -138,6 +138,7 @@ impl Bench {
             stops: &stops,
             gpus: Vec::new(),
             gpu_locks: GpuLocks::in_folder(&self.folder.path().join("gpus")),
+            fresh: &BTreeSet::new(),
         };
         let settings = Settings { jobs, ..Settings::new(id) };
         let summary = run(&world, &mut MockExecutor::new(make), &settings).unwrap();

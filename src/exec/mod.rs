@@ -8,6 +8,7 @@ pub mod gpus;
 pub mod job;
 pub mod local;
 pub mod mock;
+mod needs;
 mod outputs;
 mod queue;
 pub mod resources;

@@ -78,6 +78,38 @@ impl<N: Copy + Ord> Queue<N> {
         }
     }
 
+    /// Whether a stage waits for its turn or runs.
+    pub fn is_open(&self, stage: N) -> bool {
+        self.at.get(&stage).is_some_and(|&at| !self.stages[at].is_over)
+    }
+
+    /// Brings a stage to the queue that was over, or whose result was there; it waits for those of its inputs that are
+    /// open.
+    pub fn reopen(&mut self, stage: N, inputs: impl IntoIterator<Item = N>) {
+        let new = self.stages.len();
+        let at = *self.at.entry(stage).or_insert(new);
+        if at == new {
+            self.stages.push(Waiting { stage, needs: 0, needed_by: vec![], put_off: vec![], is_over: true });
+        }
+        self.stages[at].is_over = false;
+        self.stages[at].needs = 0;
+        self.ready.insert(at);
+        for input in inputs {
+            if self.is_open(input) {
+                self.wait_for(stage, input);
+            }
+        }
+    }
+
+    /// Lets a stage that could start, or was taken, wait for another that is open.
+    pub fn wait_for(&mut self, stage: N, other: N) {
+        if let (Some(&stage), Some(&other)) = (self.at.get(&stage), self.at.get(&other)) {
+            self.stages[other].needed_by.push(stage);
+            self.stages[stage].needs += 1;
+            self.ready.remove(&stage);
+        }
+    }
+
     /// The result of `stage` is there: what waited for it alone is ready.
     pub fn finish(&mut self, stage: N) {
         let Some(at) = self.end(stage) else { return };
@@ -223,6 +255,27 @@ mod tests {
         queue.finish("other");
         queue.put_back("other");
         assert_eq!(queue.take(), None);
+    }
+
+    #[test]
+    fn what_was_over_or_cached_comes_back_and_others_wait_for_it() {
+        let mut queue = queue();
+        let [data, other] = [queue.take(), queue.take()];
+        assert_eq!([data, other], [Some("data"), Some("other")]);
+        queue.finish("data");
+        queue.finish("other");
+        assert_eq!(queue.take(), Some("warm"));
+        // The result of `base` was there, and is not any more: `warm` waits for it, and it for `other`.
+        queue.reopen("other", []);
+        queue.reopen("base", ["other", "data"]);
+        queue.wait_for("warm", "base");
+        assert!(queue.is_open("base") && !queue.is_open("data"));
+        let mut order = Vec::new();
+        while let Some(stage) = queue.take() {
+            order.push(stage);
+            queue.finish(stage);
+        }
+        assert_eq!(order, ["other", "base", "warm", "reason", "exam1", "exam2"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What stages take from one machine while they run: places, memory, cores, GPUs, and groups of which one runs at a time.
 
 use super::gpus::{GpuLock, GpuLocks};
+use crate::base::words::bytes;
 use crate::stage::profile::Gpus;
 use std::collections::BTreeSet;
 
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 pub struct Demand {
     /// Memory in bytes; 0 where it is not known.
     pub memory: u64,
+    /// Whether that is srlm's own estimate: what a user says is never refused.
+    pub is_estimated: bool,
     /// Cores.
     pub cores: usize,
     /// GPUs.
@@ -21,7 +24,7 @@ pub struct Demand {
 
 impl Default for Demand {
     fn default() -> Self {
-        Demand { memory: 0, cores: 0, gpus: Gpus::Count(0), mutex: None, alone: false }
+        Demand { memory: 0, is_estimated: false, cores: 0, gpus: Gpus::Count(0), mutex: None, alone: false }
     }
 }
 
@@ -45,6 +48,8 @@ pub enum Resource {
 pub struct Pool {
     jobs: usize,
     memory: Option<u64>,
+    /// The most that there could be, were nothing else at work on the machine.
+    limit: Option<u64>,
     cores: usize,
     gpus: Vec<String>,
     locks: GpuLocks,
@@ -74,7 +79,17 @@ pub struct Claim {
 impl Pool {
     /// A pool of nothing taken. Without `memory` any amount is there.
     pub fn new(jobs: usize, memory: Option<u64>, cores: usize, gpus: Vec<String>, locks: GpuLocks) -> Pool {
-        Pool { jobs, memory, cores, gpus, locks, taken: Taken::default() }
+        Pool { jobs, memory, limit: memory, cores, gpus, locks, taken: Taken::default() }
+    }
+
+    /// The same with another bound for what one stage may need: memory that others use now may be free later.
+    pub fn with_limit(self, limit: Option<u64>) -> Pool {
+        Pool { limit, ..self }
+    }
+
+    /// The most that one stage may need, in bytes.
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// Whether no stage runs.
@@ -111,6 +126,10 @@ impl Pool {
     /// What of a demand can never be met, in words: what is needed, what there is.
     pub fn refusal(&self, demand: &Demand) -> Option<String> {
         let strange = || wanted(&demand.gpus).find(|id| !self.gpus.contains(id));
+        let limit = self.limit.filter(|limit| demand.is_estimated && demand.memory > *limit);
+        if let Some(limit) = limit {
+            return Some(format!("it needs about {} of memory, and there are {}", bytes(demand.memory), bytes(limit)));
+        }
         match () {
             () if demand.cores > self.cores => Some(format!(
                 "it needs {} cores, and there are {}: lower `cpus` in the profile",
@@ -310,6 +329,10 @@ mod tests {
         let strange = Demand { gpus: Gpus::Ids(vec![7]), ..Demand::default() };
         assert!(pool.refusal(&strange).unwrap().contains("GPU 7"));
         assert!(pool.refusal(&Demand { cores: 9, ..Demand::default() }).unwrap().contains("9 cores"));
+        let large = Demand { is_estimated: true, ..memory(101 << 20) };
+        let pool = pool.with_limit(Some(100 << 20));
+        assert_eq!(pool.refusal(&large).unwrap(), "it needs about 101.0 MiB of memory, and there are 100.0 MiB");
+        assert_eq!(pool.refusal(&Demand { is_estimated: false, ..large }), None);
     }
 
     #[test]

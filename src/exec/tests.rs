@@ -18,7 +18,7 @@ use crate::plan::{Files, Graph, Resolver};
 use crate::stage::profile::{Gpus, Millis, StageArgs};
 use crate::stage::{Metrics, StageContext, StageError};
 use crate::store::{LeaseOutcome, Owner, Remote, Resumed, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,13 +133,15 @@ struct Bench {
     remote: Option<PathBuf>,
     gpus: Vec<String>,
     rules: Rules,
+    /// Stages that are computed anew, by their indices.
+    fresh: BTreeSet<usize>,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (gpus, rules) = (vec![], Rules::default());
-        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None, gpus, rules }
+        let (gpus, rules, fresh) = (vec![], Rules::default(), BTreeSet::new());
+        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None, gpus, rules, fresh }
     }
 
     /// Runs a program; returns the summary with the names of the stages that ran.
@@ -157,7 +159,8 @@ impl Bench {
             let address = folder.to_string_lossy().parse().unwrap();
             Remote::open(&address, &store)
         });
-        let plan = Resolver::new(&graph, &store, &sources).with_remote(remote.as_ref()).plan(&[]).unwrap();
+        let resolver = Resolver::new(&graph, &store, &sources).with_remote(remote.as_ref());
+        let plan = resolver.with_fresh(&self.fresh).plan(&[]).unwrap();
         let locate = |path: &str| Ok(PathBuf::from(path));
         let (graph, plan, store, sources) = (&graph, &plan, &store, &sources);
         let world = World {
@@ -172,6 +175,7 @@ impl Bench {
             stops: &self.stops,
             gpus: self.gpus.clone(),
             gpu_locks: GpuLocks::in_folder(&self.folder.path().join("gpus")),
+            fresh: &self.fresh,
         };
         let rules = self.rules.clone();
         let patience = Patience { back_off: Duration::from_millis(1), ..Patience::default() };
@@ -303,21 +307,113 @@ fn a_file_that_changed_since_the_plan_was_made_yields_no_result() {
     assert_eq!((ran, summary.failed()), (["data", "warm", "reason", "exam", "early"].map(String::from).to_vec(), 0));
 }
 
-#[test]
-fn a_damaged_input_fails_its_stage_and_the_next_run_makes_it_again() {
-    let bench = Bench::new();
-    bench.run(&program(1), &NullSink, write_output);
-    let store = Store::open(bench.folder.path().join("store")).unwrap();
-    let blob = store.layout().blob(&Digest::of_bytes(b"warm"));
-    fs::remove_file(&blob).and_then(|()| fs::write(&blob, "harm")).unwrap();
+impl Bench {
+    /// Changes a kept file of the result that `made_by` names, as a failing disk does.
+    fn harm(&self, made_by: &str) {
+        let store = Store::open(self.folder.path().join("store")).unwrap();
+        let blob = store.layout().blob(&Digest::of_bytes(made_by.as_bytes()));
+        fs::remove_file(&blob).and_then(|()| fs::write(&blob, "h".repeat(made_by.len()))).unwrap();
+    }
+}
+
+/// The program with other scores of `warm`, which have no result.
+fn with_a_new_score() -> Program {
     let mut changed = program(1);
     Arc::make_mut(&mut changed.calls[5].args).push(("limit".into(), Value::Int(3)));
-    let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
-    assert!(ran.is_empty() && summary.machine_failed());
-    let told = |text: &str| matches!(&summary.outcomes[&5], Outcome::Failed(error) if error.to_string().contains(text));
-    assert!(told("`model` is damaged"));
-    let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
+    changed
+}
+
+#[test]
+fn a_damaged_input_is_made_again_in_the_same_run_and_nothing_else_is() {
+    let bench = Bench::new();
+    bench.run(&program(1), &NullSink, write_output);
+    bench.harm("warm");
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&with_a_new_score(), &heard, write_output);
     assert_eq!((ran, summary.failed()), (vec!["warm".to_string(), "early".to_string()], 0));
+    assert_eq!((summary.finished(), summary.cached()), (2, 4));
+    let warned = told(heard, |event| match event {
+        Event::StageSaid { stage, said: StageEvent::Warning { message } } => Some(format!("{}: {message}", stage.name)),
+        _ => None,
+    });
+    assert_eq!(warned.len(), 1);
+    assert!(
+        warned[0].starts_with("early: its input `model` is damaged, and `warm` makes it again first: "),
+        "{warned:?}"
+    );
+    let (_, ran, _) = bench.run(&with_a_new_score(), &NullSink, write_output);
+    assert!(ran.is_empty());
+}
+
+#[test]
+fn what_a_damaged_input_is_made_of_is_made_again_too_whoever_waits_for_it() {
+    let bench = Bench { jobs: 2, ..Bench::new() };
+    bench.run(&program(1), &NullSink, write_output);
+    ["base", "warm"].iter().for_each(|name| bench.harm(name));
+    let mut changed = with_a_new_score();
+    Arc::make_mut(&mut changed.calls[3].args).push(("limit".into(), Value::Int(3)));
+    let (summary, ran, _) = bench.run(&changed, &NullSink, write_output);
+    // `exam` stays as it was: `reason` came out as before.
+    assert_eq!((ran, summary.failed()), (["base", "warm", "reason", "early"].map(String::from).to_vec(), 0));
+}
+
+/// A disk that damages what `warm` makes as soon as it is kept.
+struct Harmful<'a>(&'a Bench);
+
+impl Sink for Harmful<'_> {
+    fn emit(&self, event: &Event) {
+        if matches!(event, Event::StageFinished { stage, .. } if stage.name == "warm") {
+            self.0.harm("warm");
+        }
+    }
+}
+
+#[test]
+fn an_input_that_is_damaged_again_is_a_failure() {
+    let bench = Bench::new();
+    bench.run(&program(1), &NullSink, write_output);
+    bench.harm("warm");
+    let (summary, ran, _) = bench.run(&with_a_new_score(), &Harmful(&bench), write_output);
+    assert_eq!((ran, summary.machine_failed()), (vec!["warm".to_string()], true));
+    let Outcome::Failed(error) = &summary.outcomes[&5] else { panic!("{:?}", summary.outcomes[&5]) };
+    assert!(error.to_string().contains("`model` is damaged again, though `warm` made it anew"), "{error}");
+}
+
+#[test]
+fn a_fresh_stage_runs_without_its_states_and_what_differs_is_told() {
+    let mut bench = Bench::new();
+    bench.run(&program(1), &NullSink, write_output);
+    bench.fresh = BTreeSet::from([2]);
+    let compared = |heard: Heard| {
+        told(heard, |event| match event {
+            Event::StageCompared { stage, same, files, metrics, .. } => {
+                let files: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+                Some(format!("{} {same} {files:?} {metrics:?}", stage.name))
+            }
+            _ => None,
+        })
+    };
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| {
+        assert!(context.states.is_none(), "no training state is taken up");
+        write_output(job, context)
+    });
+    assert_eq!((ran, summary.cached()), (vec!["warm".to_string()], 5));
+    assert_eq!(compared(heard), ["warm true [] []"]);
+
+    let heard = Heard::default();
+    let (summary, ran, _) = bench.run(&program(1), &heard, |job, context| {
+        write_output(job, context)?;
+        fs::write(context.out.join("made_by"), "chance")?;
+        Ok(Metrics::from([("loss".into(), 0.25)]))
+    });
+    // What comes after it was made of the kept result, which stays: it does not run.
+    assert_eq!((ran, summary.cached()), (vec!["warm".to_string()], 5));
+    let differs = r#"warm false ["made_by"] [MetricChange { name: "loss", was: Some(0.5), is: Some(0.25) }]"#;
+    assert_eq!(compared(heard), [differs]);
+    let store = Store::open(bench.folder.path().join("store")).unwrap();
+    let kept = summary.record(2).unwrap();
+    assert_eq!((kept.metrics["loss"], store.alternates(&kept.key).unwrap().len()), (0.5, 1));
 }
 
 #[test]

@@ -10,20 +10,51 @@ use serde_json::Value as Json;
 pub struct Estimate {
     /// Seconds of work; none where the amounts of work cannot be compared.
     pub seconds: Option<f64>,
-    /// Bytes of memory at the peak; none where the record tells of none.
+    /// Bytes of memory at the peak; none where nothing tells of it.
     pub peak_memory: Option<u64>,
-    /// The key of the record.
-    pub from: Digest,
+    /// What tells of it.
+    pub peak_memory_by: Option<MemoryBy>,
+    /// The key of the record; none where the stage kind's formula alone tells of memory.
+    pub from: Option<Digest>,
     /// How many times that record's work this is.
     pub scale: Option<f64>,
 }
 
+/// What an amount of memory rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryBy {
+    /// What this very stage took once.
+    Itself,
+    /// The stage kind's formula, by its arguments and the sizes of what goes in.
+    Formula,
+    /// What the nearest earlier stage of its kind took.
+    Nearest,
+}
+
 impl Estimate {
-    /// What a stage with these fields takes by a record of its kind, where a share of its work is `left`.
-    pub fn new(record: &Record, science: &Json, left: f64) -> Estimate {
+    /// What the stage of that key takes by a record of its kind, where a share of its work is `left`.
+    pub fn new(record: &Record, key: &Digest, science: &Json, left: f64) -> Estimate {
         let scale = scale(&record.document["science"], science).map(|scale| scale * left);
         let seconds = scale.map(|scale| scale * record.seconds_in_all());
-        Estimate { seconds, peak_memory: record.made.peak_memory, from: record.key, scale }
+        let peak_memory = record.made.peak_memory;
+        let by = if record.key == *key { MemoryBy::Itself } else { MemoryBy::Nearest };
+        Estimate { seconds, peak_memory, peak_memory_by: peak_memory.map(|_| by), from: Some(record.key), scale }
+    }
+
+    /// Bytes that this very stage took once.
+    pub fn measured(&self) -> Option<u64> {
+        self.peak_memory.filter(|_| self.peak_memory_by == Some(MemoryBy::Itself))
+    }
+
+    /// Takes in what the stage kind's formula says: more than another stage's record, and less than its own.
+    pub fn with_formula(estimate: Option<Estimate>, bytes: u64) -> Estimate {
+        let nothing = Estimate { seconds: None, peak_memory: None, peak_memory_by: None, from: None, scale: None };
+        let known = estimate.unwrap_or(nothing);
+        if known.measured().is_some() {
+            return known;
+        }
+        Estimate { peak_memory: Some(bytes), peak_memory_by: Some(MemoryBy::Formula), ..known }
     }
 }
 

@@ -1,7 +1,6 @@
-//! Tests of the history: which earlier record is nearest, and how long finding it takes.
+//! Tests of the history: which earlier record is nearest.
 
 use super::history::{History, Parts, Past};
-use super::tests::{draft, fixture, graph, program};
 use crate::base::digest::Digest;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -78,39 +77,4 @@ fn the_order_of_fields_is_no_difference() {
             .map(|text| serde_json::from_str::<Json>(text).unwrap());
     let history = History::new(vec![past("warm", &one)]);
     assert!(history.knows_definition(&other));
-}
-
-/// How long ten thousand records take: `cargo test --release --lib ten_thousand_records -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement: it prints, and asserts nothing of a noisy machine"]
-#[expect(clippy::print_stderr, reason = "a measurement prints")]
-fn ten_thousand_records() {
-    let documents: Vec<Json> = (0..10_000).map(|seed| document(1e-3, seed, "a")).collect();
-    let start = std::time::Instant::now();
-    let history = History::new(documents.iter().map(|document| past("warm", document)).collect());
-    eprintln!("arranging 10,000 records: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    for (what, learning_rate, model) in [("one part", 2e-3, "a"), ("two parts", 2e-3, "b")] {
-        let start = std::time::Instant::now();
-        for seed in 0..1_000 {
-            assert!(nearest(&history, "warm", &document(learning_rate, seed, model)).is_some());
-        }
-        eprintln!("1,000 stages that differ in {what}: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    }
-    let (fixture, base) = (fixture(), graph(&program(1e-3, 60.0)));
-    fixture.run(&base);
-    let plan = fixture.plan(&base);
-    let step = plan.step(2).unwrap();
-    for seed in 0..10_000 {
-        let mut draft = draft(base.node(2), step);
-        draft.document["science"]["learning_rate"] = json!(f64::from(seed) * 1e-6 + 1e-9);
-        draft.key = Digest::of("test", &draft.document);
-        fixture.store.alias(step.record.as_ref().unwrap(), draft).unwrap();
-    }
-    let changed = graph(&program(2e-3, 60.0));
-    for (what, graph) in [("without a miss", &base), ("with two misses", &changed)] {
-        let start = std::time::Instant::now();
-        let plan = fixture.plan(graph);
-        let took = start.elapsed().as_secs_f64() * 1e3;
-        eprintln!("a plan of {} stages {what} over 10,000 records: {took:.0} ms", plan.summary.stages);
-    }
 }

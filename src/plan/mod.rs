@@ -20,10 +20,10 @@ mod trajectory_tests;
 pub mod why;
 
 pub use difference::{Difference, differences};
-pub use estimate::{Estimate, Total};
+pub use estimate::{Estimate, MemoryBy, Total};
 pub use graph::{Files, Graph, Node, Target, UnknownTarget};
 pub use history::{History, Past};
 pub use lineage::{Ancestor, Lineage};
-pub use resolve::{Cause, Plan, PlanError, Resolver, Status, Step, Summary, resolve};
+pub use resolve::{Cause, Plan, PlanError, Resolver, Status, Step, Summary, known_inputs, resolve};
 pub use trajectory::Trajectories;
 pub use why::{Change, Earlier, Explainer, Explanation};

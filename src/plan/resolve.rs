@@ -80,6 +80,8 @@ pub enum Cause {
     Missed(&'static str),
     /// Every stage that takes its result is cached.
     NotNeeded,
+    /// It was asked for anew.
+    Fresh,
     /// This version cannot run it.
     Unbuilt,
     /// A stage that it needs is blocked.
@@ -96,6 +98,7 @@ impl Cause {
             Cause::Changed => "changed",
             Cause::Missed(word) => word,
             Cause::NotNeeded => "not_needed",
+            Cause::Fresh => "fresh",
             Cause::Unbuilt => "unbuilt",
             Cause::InputBlocked => "input_blocked",
         }
@@ -144,6 +147,8 @@ pub struct Resolver<'a> {
     store: &'a Store,
     sources: &'a SourceMap,
     pub(super) remote: Option<&'a Remote>,
+    /// Stages that are computed anew, whatever the store holds.
+    fresh: Option<&'a BTreeSet<usize>>,
     /// Knows the records there were when the first miss asked for them.
     explainer: OnceLock<Explainer<'a>>,
 }
@@ -151,7 +156,16 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// A resolver for a graph and a store; `sources` give the lines that reasons name.
     pub fn new(graph: &'a Graph, store: &'a Store, sources: &'a SourceMap) -> Self {
-        Resolver { graph, store, sources, remote: None, explainer: OnceLock::new() }
+        Resolver { graph, store, sources, remote: None, fresh: None, explainer: OnceLock::new() }
+    }
+
+    /// The same, with stages that are computed anew though their results are there.
+    pub fn with_fresh(self, fresh: &'a BTreeSet<usize>) -> Self {
+        Resolver { fresh: Some(fresh), ..self }
+    }
+
+    fn is_fresh(&self, index: usize) -> bool {
+        self.fresh.is_some_and(|fresh| fresh.contains(&index))
     }
 
     /// What is to be done about one stage, given the artifact digests of stages (by node) that are known so far.
@@ -166,19 +180,24 @@ impl<'a> Resolver<'a> {
     /// As [`Resolver::decide`], given what the store has under the deep key.
     fn decided(&self, index: usize, known: &BTreeMap<usize, Digest>, found: Lookup) -> Result<Step, StoreError> {
         let node = self.graph.node(index);
+        let inputs = || known_inputs(node, known);
         let missed = match usable(node, found) {
+            Lookup::Found(record) if self.is_fresh(index) => return Ok(anew(index, inputs(), &record)),
             Lookup::Found(record) => return Ok(hit(index, *record)),
             Lookup::Missing(missed) => missed,
         };
-        let inputs = known_inputs(node, known);
+        let inputs = inputs();
         if let Some(inputs) = &inputs
             && let Lookup::Found(record) = usable(node, self.store.lookup_shallow(&node.shallow_key(inputs))?)
         {
-            return Ok(shallow_hit(index, inputs.clone(), *record));
+            return Ok(match self.is_fresh(index) {
+                true => anew(index, Some(inputs.clone()), &record),
+                false => shallow_hit(index, inputs.clone(), *record),
+            });
         }
         let trouble = match self.elsewhere(index, inputs.as_ref()) {
-            Elsewhere::Found(step) => return Ok(*step),
-            Elsewhere::Absent => None,
+            Elsewhere::Found(step) if !self.is_fresh(index) => return Ok(*step),
+            Elsewhere::Found(_) | Elsewhere::Absent => None,
             Elsewhere::Failed(trouble) => Some(trouble),
         };
         let (status, mut reason, mut cause) = self.to_run(index, inputs.as_ref(), &missed)?;
@@ -310,7 +329,7 @@ impl<'a> Resolver<'a> {
     /// Stages without a result that only cached stages take from need not run.
     fn drop_unneeded(&self, steps: &mut [Step], wanted: &[usize]) {
         let mut needed = vec![false; self.graph.len()];
-        wanted.iter().for_each(|&index| needed[index] = true);
+        wanted.iter().chain(self.fresh.into_iter().flatten()).for_each(|&index| needed[index] = true);
         for step in steps.iter_mut().rev().filter(|step| step.status.runs()) {
             if needed[step.node] {
                 self.graph.node(step.node).inputs.iter().for_each(|(_, input)| needed[*input] = true);
@@ -338,7 +357,7 @@ impl<'a> Resolver<'a> {
                 Status::ResumeAfter { before } => left_after(science, &self.graph.node(before).document()["science"]),
                 _ => 1.0,
             };
-            step.estimate = record.map(|record| Estimate::new(&record, science, left));
+            step.estimate = record.map(|record| Estimate::new(&record, &node.key, science, left));
         }
         Ok(())
     }
@@ -403,6 +422,19 @@ pub(super) fn hit(node: usize, record: Record) -> Step {
         cause: Cause::Made,
         inputs: None,
         record: Some(record),
+        far: false,
+        estimate: None,
+    }
+}
+
+fn anew(node: usize, inputs: Option<BTreeMap<String, Digest>>, kept: &Record) -> Step {
+    Step {
+        node,
+        status: Status::Run,
+        reason: format!("asked for anew; the result of {} is kept", kept.made.time),
+        cause: Cause::Fresh,
+        inputs,
+        record: None,
         far: false,
         estimate: None,
     }

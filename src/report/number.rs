@@ -1,5 +1,7 @@
 //! Numbers as people read them: percentages, p-values, durations, rates.
 
+pub use crate::base::words::bytes;
+
 /// A share as a percentage with one decimal: `42.5%`.
 pub fn percent(share: f64) -> String {
     format!("{:.1}%", unsigned_zero(share * 100.0, 1))
@@ -37,23 +39,6 @@ pub fn count(count: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// An amount of data: `512 B`, `3.4 KiB`, `1.2 GiB`.
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    while size >= 1023.95
-        && let Some(next) = units.next()
-    {
-        (size, unit) = (size / 1024.0, Some(next));
-    }
-    format!("{size:.1} {}", unit.unwrap_or(&"KiB"))
 }
 
 /// Any metric: whole numbers as counts, the rest with about four digits that matter.

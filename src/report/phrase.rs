@@ -2,7 +2,8 @@
 
 use super::number::{bytes, count, metric, percent, seconds};
 use super::pace::Pace;
-use crate::base::event::{Event, StageEvent, StageRef, Transfer};
+use crate::base::digest::Digest;
+use crate::base::event::{Event, FileChange, MetricChange, StageEvent, StageRef, Transfer};
 use std::collections::BTreeMap;
 
 /// The line an event deserves; `None` for those that only a bar or a log shows.
@@ -27,6 +28,7 @@ pub fn line(event: &Event) -> Option<String> {
             };
             of(stage, &format!("{cause}; it is tried again in {} ({retry} of {retries})", seconds(*pause)))
         }
+        Event::StageCompared { stage, with, same, files, metrics } => compared(stage, with, *same, files, metrics),
         Event::StageBlocked { stage, by } => {
             of(stage, &format!("cannot run: it needs {}, which has no result", by.name))
         }
@@ -72,6 +74,24 @@ pub fn speed(pace: &Pace) -> Vec<String> {
         format!("batch {} full  cache {}  cut {}", percent(batch), percent(cache), percent(cut))
     });
     [headline, rate, generation, left].into_iter().flatten().collect()
+}
+
+/// `came out as in run R, byte for byte`; or, a line each, the files and numbers that differ.
+fn compared(stage: &StageRef, with: &str, same: bool, files: &[FileChange], metrics: &[MetricChange]) -> String {
+    if same {
+        return of(stage, &format!("came out as in run {with}, byte for byte"));
+    }
+    let mut text =
+        of(stage, &format!("came out otherwise than in run {with}, whose result is kept; `srlm show` lists both"));
+    let digest = |digest: &Option<Digest>| digest.as_ref().map_or_else(|| "nothing".to_string(), Digest::short);
+    for FileChange { name, was, is } in files {
+        text += &format!("\n  {name}: {} → {}", digest(was), digest(is));
+    }
+    let number = |number: &Option<f64>| number.map_or_else(|| "nothing".to_string(), metric);
+    for MetricChange { name, was, is } in metrics {
+        text += &format!("\n  {name}: {} → {}", number(was), number(is));
+    }
+    text
 }
 
 /// A stage's name in its column, then `text`.

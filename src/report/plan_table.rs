@@ -2,7 +2,7 @@
 
 use super::grid::{Align, Grid};
 use super::number::{bytes, metric, seconds};
-use crate::plan::{Estimate, Graph, Plan, Status, Step, Total};
+use crate::plan::{Estimate, Graph, MemoryBy, Plan, Status, Step, Total};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -27,10 +27,10 @@ fn estimate(total: &Total) -> String {
     if total.stages == 0 {
         return String::new();
     }
-    if total.unknown == total.stages {
-        return "; how long is unknown".to_string();
-    }
     let memory = total.peak_memory.map(|most| format!(", at most {} in one stage", bytes(most))).unwrap_or_default();
+    if total.unknown == total.stages {
+        return format!("; how long is unknown{memory}");
+    }
     let unknown = match total.unknown {
         0 => String::new(),
         1 => "; unknown for 1 stage".to_string(),
@@ -39,13 +39,17 @@ fn estimate(total: &Total) -> String {
     format!("; about {} of work{memory}{unknown}", seconds(total.seconds))
 }
 
-/// `about 4m05s, at most 3.1 GiB, by what 1f0c33aa52 took (2.5 times its work)`
+/// `about 4m05s by what 1f0c33aa52 took (2.5 times its work); at most 3.1 GiB by its settings`
 pub fn estimated(estimate: &Estimate) -> String {
+    let by_formula = estimate.peak_memory_by == Some(MemoryBy::Formula);
+    let memory = estimate.peak_memory.map(|most| format!("at most {}", bytes(most)));
+    let by_settings = memory.as_ref().filter(|_| by_formula).map(|most| format!("; {most} by its settings"));
     let time = estimate.seconds.map_or_else(|| "how long is unknown".into(), |time| format!("about {}", seconds(time)));
-    let memory = estimate.peak_memory.map(|most| format!(", at most {}", bytes(most))).unwrap_or_default();
+    let memory = memory.filter(|_| !by_formula).map(|most| format!(", {most},")).unwrap_or_default();
     let scale =
         estimate.scale.filter(|scale| *scale != 1.0).map(|scale| format!(" ({} times its work)", metric(scale)));
-    format!("{time}{memory}, by what {} took{}", estimate.from.short(), scale.unwrap_or_default())
+    let took = estimate.from.map(|key| format!(" by what {} took{}", key.short(), scale.unwrap_or_default()));
+    format!("{time}{memory}{}{}", took.unwrap_or_default(), by_settings.unwrap_or_default())
 }
 
 /// The pipelines and cells by their last stage.

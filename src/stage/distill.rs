@@ -6,6 +6,7 @@ use super::arguments::{
 };
 use super::dataset;
 use super::language_model::LanguageModel;
+use super::memory::{self, Sizes};
 use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, encode_prompts};
 use super::sft::TextArgs;
 use super::speaker::Speaker;
@@ -26,7 +27,9 @@ use crate::train::distill::{Divergence, train};
 use crate::train::divergence::{Direction, Measure};
 use crate::train::on_policy::OnPolicy;
 use crate::train::sft;
+use crate::train::stream::LOGIT_BYTES_A_PASS;
 use serde::Deserialize;
+use serde_json::Value as Json;
 use std::path::Path;
 
 /// The stage kind.
@@ -162,6 +165,33 @@ impl Stage for Distill {
 
     fn training(&self) -> Option<Training> {
         Some(TRAINING)
+    }
+
+    /// From words, the teacher writes first and its weights stay while the student learns; from distributions, whole rows
+    /// of both models' logits and their gradient stand beside each other.
+    fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
+        let args = DistillArgs::deserialize(args).ok()?;
+        let (student, teacher) = (sizes.model("model")?, sizes.model(&args.teacher.input)?);
+        let longest = memory::longest(&student, sizes, &args.data.input);
+        let learning = |longest| memory::training(&student, args.text.tokens_a_pass(&student, longest));
+        let (asked, read) = (memory::asked(&teacher), memory::weights(&student));
+        let length = args.max_completion_length.tokens;
+        let needed = match &args.loss {
+            DistillLoss::Text(_) => {
+                let writing = asked + memory::generation(&teacher, usize::MAX, longest, length);
+                (asked + learning(longest.map(|longest| longest + length))).max(read + writing)
+            }
+            _ if args.on_policy.percent > 0.0 => {
+                let own = read + memory::generation(&student, args.text.batch.seqs, longest, length);
+                asked + learning(longest) + own + 4 * LOGIT_BYTES_A_PASS as u64
+            }
+            _ => asked + learning(longest) + 4 * LOGIT_BYTES_A_PASS as u64,
+        };
+        Some(memory::BASE + needed)
+    }
+
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &["batch", "max_length", "max_completion_length", "packing"]
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -2,6 +2,7 @@
 
 use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, string_argument, variant};
 use super::dataset;
+use super::memory::{self, Sizes};
 use super::sampling::{Completed, SamplingArgs};
 use super::speaker::Speaker;
 use super::{Metrics, Stage, StageContext, StageError};
@@ -15,6 +16,7 @@ use crate::lang::value::Value;
 use crate::reward::answer::Search;
 use crate::rollout::Sampling;
 use serde::Deserialize;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// The stage kind.
@@ -95,6 +97,20 @@ impl Stage for Evaluate {
             positional: Some("suite"),
             unbuilt: None,
         }
+    }
+
+    fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
+        let args = EvaluateArgs::deserialize(args).ok()?;
+        let config = sizes.model("model")?;
+        let of = |Bench::Bench(bench): &Bench| {
+            let prompt = memory::longest(&config, sizes, &bench.data.input);
+            memory::generation(&config, usize::MAX, prompt, bench.max_completion_length.tokens)
+        };
+        Some(memory::BASE + memory::asked(&config) + args.suite.values().map(of).max()?)
+    }
+
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &["max_completion_length"]
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -2,6 +2,7 @@
 
 use super::arguments::{DatasetInput, Tokens, arguments};
 use super::dataset;
+use super::memory::{self, Sizes};
 use super::sampling::SamplingArgs;
 use super::speaker::Speaker;
 use super::{Metrics, Stage, StageContext, StageError};
@@ -11,6 +12,8 @@ use crate::data::row::Row;
 use crate::lang::signature::Signature;
 use crate::lang::types::Type;
 use crate::rollout::Sampling;
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Generate;
@@ -54,6 +57,18 @@ impl Stage for Generate {
 
     fn keeps_prompts(&self) -> bool {
         true
+    }
+
+    fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
+        let args = GenerateArgs::deserialize(args).ok()?;
+        let config = sizes.model("model")?;
+        let prompt = memory::longest(&config, sizes, &args.data.input);
+        let generation = memory::generation(&config, usize::MAX, prompt, args.max_completion_length.tokens);
+        Some(memory::BASE + memory::asked(&config) + generation)
+    }
+
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &["max_completion_length"]
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

@@ -3,6 +3,7 @@
 use super::arguments::{Argument, DatasetInput, ToFields, Tokens, arguments, choice, string_argument, variant};
 use super::dataset;
 use super::language_model::LanguageModel;
+use super::memory::{self, Sizes};
 use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, encode_prompts};
 use super::training::{TRAINING, TrainingArgs};
 use super::{Metrics, Stage, StageContext, StageError};
@@ -17,6 +18,7 @@ use crate::train::budget::Budget;
 use crate::train::grpo::{GrpoSettings, Overlong, train};
 use crate::train::loss::{KlEstimator, Objective, PolicyLoss, RewardScaling};
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Grpo;
@@ -162,6 +164,23 @@ impl Stage for Grpo {
 
     fn training(&self) -> Option<Training> {
         Some(TRAINING)
+    }
+
+    /// Policy and, under a KL penalty, the model that the stage started from; the copy that generates stands beside them.
+    fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
+        let args = GrpoArgs::deserialize(args).ok()?;
+        let config = sizes.model("model")?;
+        let prompt = memory::longest(&config, sizes, &args.data.input);
+        let (sequences, length) = (args.prompts_per_step * args.num_generations, args.max_completion_length.tokens);
+        let longest = prompt.map_or(config.max_position_embeddings, |prompt| prompt + length);
+        let tokens = memory::tokens_a_pass(sequences, longest.min(config.max_position_embeddings), true);
+        let copies = if args.kl_coef > 0.0 { 2 } else { 1 };
+        let generation = memory::generation(&config, sequences, prompt, length);
+        Some(memory::BASE + memory::training(&config, tokens) + copies * memory::weights(&config) + generation)
+    }
+
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &["prompts_per_step", "num_generations", "max_completion_length"]
     }
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {

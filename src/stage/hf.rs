@@ -3,12 +3,13 @@
 use super::arguments::arguments;
 use super::hub_files::{self, Pinned};
 use super::inspect::Inputs;
-use super::local::{facts_of, take_over};
+use super::local::{facts_of, shape_of, take_over};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::facts::ModelFacts;
 use crate::base::kind::Kind;
 use crate::hub::{RepoKind, Wanted};
 use crate::lang::signature::Signature;
+use crate::model::ModelConfig;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -59,5 +60,9 @@ impl Stage for Hf {
     fn facts(&self, args: &Json, inputs: &Inputs) -> Option<ModelFacts> {
         let folder = hub_files::snapshot(&self.wanted(args)?, inputs.cache)?;
         facts_of(&folder.join("config.json"), &folder.join("tokenizer.json"))
+    }
+
+    fn model_shape(&self, args: &Json, inputs: &Inputs) -> Option<ModelConfig> {
+        shape_of(&hub_files::snapshot(&self.wanted(args)?, inputs.cache)?)
     }
 }

@@ -14,7 +14,7 @@ use crate::data::train_tokenizer::{TokenizerFiles, train_tokenizer};
 use crate::lang::signature::Signature;
 use crate::model::{ModelConfig, checkpoint, random_weights};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::path::Path;
 
 /// The stage kind.
@@ -66,7 +66,12 @@ impl Stage for InitModel {
         Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
     }
 
-    fn facts(&self, args: &serde_json::Value, _inputs: &Inputs) -> Option<ModelFacts> {
+    fn model_shape(&self, args: &Json, _inputs: &Inputs) -> Option<ModelConfig> {
+        let args = InitModelArgs::deserialize(args).ok()?;
+        ModelConfig::parse(&args.shape(args.vocab).config(Json::Null, Json::Null).to_string()).ok()
+    }
+
+    fn facts(&self, args: &Json, _inputs: &Inputs) -> Option<ModelFacts> {
         let args = InitModelArgs::deserialize(args).ok()?;
         Some(ModelFacts {
             architecture: "qwen2".to_string(),
@@ -138,7 +143,8 @@ impl Shape {
     pub fn write(&self, folder: &Path) -> Result<usize, StageError> {
         let tokenizer = Tokenizer::from_folder(folder)?;
         tokenizer.check_fits(self.vocab_size)?;
-        let config = ModelConfig::parse(&self.config(&tokenizer)?.to_string())?;
+        let config = self.config(json!(tokenizer.eos_id()?), json!(tokenizer.pad_id()));
+        let config = ModelConfig::parse(&config.to_string())?;
         let weights = random_weights(&config, self.deviation, Seed::new(self.seed).child("weights", 0))?;
         checkpoint::save(folder, &config, &weights)?;
         let generation = json!({ "eos_token_id": tokenizer.eos_id()?, "pad_token_id": tokenizer.pad_id() });
@@ -146,8 +152,8 @@ impl Shape {
         Ok(weights.values().map(|tensor| tensor.elem_count()).sum())
     }
 
-    fn config(&self, tokenizer: &Tokenizer) -> Result<serde_json::Value, StageError> {
-        Ok(json!({
+    fn config(&self, eos: Json, pad: Json) -> Json {
+        json!({
             "architectures": ["Qwen2ForCausalLM"],
             "model_type": "qwen2",
             "vocab_size": self.vocab_size,
@@ -165,10 +171,10 @@ impl Shape {
             "attention_dropout": 0.0,
             "use_sliding_window": false,
             "torch_dtype": "float32",
-            "eos_token_id": tokenizer.eos_id()?,
-            "bos_token_id": serde_json::Value::Null,
-            "pad_token_id": tokenizer.pad_id(),
-        }))
+            "eos_token_id": eos,
+            "bos_token_id": Json::Null,
+            "pad_token_id": pad,
+        })
     }
 }
 

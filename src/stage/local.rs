@@ -58,6 +58,11 @@ impl Stage for Local {
         let folder = (inputs.locate)(&args.path.path)?;
         facts_of(&folder.join("config.json"), &folder.join("tokenizer.json"))
     }
+
+    fn model_shape(&self, args: &Json, inputs: &Inputs) -> Option<ModelConfig> {
+        let args = LocalArgs::deserialize(args).ok()?;
+        shape_of(&(inputs.locate)(&args.path.path)?)
+    }
 }
 
 /// Checks a model by loading it, and makes its files the stage's output.
@@ -82,6 +87,11 @@ pub fn facts_of(config: &Path, tokenizer: &Path) -> Option<ModelFacts> {
         positions: config.max_position_embeddings,
         tokenizer,
     })
+}
+
+/// The shape of the model in a folder, where it holds one.
+pub fn shape_of(folder: &Path) -> Option<ModelConfig> {
+    ModelConfig::parse(&std::fs::read_to_string(folder.join("config.json")).ok()?).ok()
 }
 
 /// The files of a model folder that belong to the model: READMEs, other weight formats and folders stay behind.

@@ -27,6 +27,7 @@ mod keep;
 mod language_model;
 mod local;
 mod map_format;
+pub mod memory;
 mod merge;
 mod mix;
 mod parquet;
@@ -48,7 +49,9 @@ pub use unbuilt::refuse as refuse_unbuilt;
 use crate::base::facts::ModelFacts;
 use crate::hub::Wanted;
 use crate::lang::signature::{Catalogue, Signature, Training};
+use crate::model::ModelConfig;
 use inspect::{Inputs, Place, Problem, Prompt};
+use memory::Sizes;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -100,6 +103,22 @@ pub trait Stage: Sync {
     /// The facts of the model it makes from nothing but its arguments and declared files.
     fn facts(&self, _args: &Json, _inputs: &Inputs) -> Option<ModelFacts> {
         None
+    }
+
+    /// The shape of the model it makes, where arguments and declared files alone say it.
+    fn model_shape(&self, _args: &Json, _inputs: &Inputs) -> Option<ModelConfig> {
+        None
+    }
+
+    /// Bytes of memory that its worker will need at once, about; none where no formula tells, or where a size it needs is
+    /// not known.
+    fn memory(&self, _args: &Json, _sizes: &dyn Sizes) -> Option<u64> {
+        None
+    }
+
+    /// The fields that [`Stage::memory`] grows with, those to lower first before others.
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// The roles of the models that must have the tokenizer of the model it changes; `_arg` gives an argument by its name.

@@ -36,6 +36,9 @@ arguments! {
         /// The longest that a stage may take: it saves a state and stops then, and the same command continues.
         time: Option<Millis> = None, aliases ["timeout", "time_limit", "walltime", "max_time", "runtime"],
             range 1000 ..= 1e12, source "Slurm (--time)";
+        /// How long a stage that was asked to save a state and stop may take before it is ended; `none` is two minutes.
+        grace: Option<Millis> = None, aliases ["grace_period", "kill_wait", "stop_timeout"],
+            range 0 ..= 1e12, source "Slurm (KillWait)";
         /// What stages compute on.
         device: Option<Device> = None, aliases ["accelerator", "platform"];
         /// Address of a store that results are taken from and given to; `none` is no other store.
@@ -182,6 +185,7 @@ impl Default for ProfileArgs {
             checkpoint_interval: None,
             keep_going: None,
             time: None,
+            grace: None,
             device: None,
             remote: None,
             executor: None,

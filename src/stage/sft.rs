@@ -3,6 +3,7 @@
 use super::arguments::{DatasetInput, Seqs, Tokens, arguments};
 use super::dataset;
 use super::language_model::LanguageModel;
+use super::memory::{self, Sizes};
 use super::training::{TRAINING, TrainingArgs};
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::event::StageEvent;
@@ -13,8 +14,11 @@ use crate::data::prepare::{Overlong, prepare};
 use crate::data::row::Row;
 use crate::lang::signature::{Signature, Training};
 use crate::lang::types::Type;
+use crate::model::ModelConfig;
 use crate::train::budget::Budget;
 use crate::train::sft::{SftSettings, train};
+use serde::Deserialize;
+use serde_json::Value as Json;
 
 /// The stage kind.
 pub struct Sft;
@@ -73,6 +77,17 @@ impl Stage for Sft {
         Some(TRAINING)
     }
 
+    fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
+        let args = SftArgs::deserialize(args).ok()?;
+        let config = sizes.model("model")?;
+        let longest = memory::longest(&config, sizes, &args.data.input);
+        Some(memory::BASE + memory::training(&config, args.text.tokens_a_pass(&config, longest)))
+    }
+
+    fn memory_settings(&self) -> &'static [&'static str] {
+        &["batch", "max_length", "packing"]
+    }
+
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: SftArgs = context.args()?;
         let model = LanguageModel::load(context.input("model")?)?;
@@ -118,6 +133,12 @@ impl TextArgs {
         context.facts(facts.to_map());
         let recorded = facts.to_map().into_iter().map(|(name, count)| (format!("data.{name}"), count));
         Ok((examples, recorded.collect()))
+    }
+
+    /// Tokens of the largest pass, where the longest row is so long; as long as may be where that is not known.
+    pub fn tokens_a_pass(&self, config: &ModelConfig, longest: Option<usize>) -> usize {
+        let limit = self.max_length.tokens.min(config.max_position_embeddings);
+        memory::tokens_a_pass(self.batch.seqs, longest.map_or(limit, |longest| longest.min(limit)), self.packing)
     }
 
     /// The settings as the trainers take them; two kinds of stage with one seed draw from different streams.

@@ -20,24 +20,25 @@ pub fn refused(what: &str) -> StageError {
     StageError::input(format!("this version checks and plans {what}, but cannot run it yet"))
 }
 
+/// The canonical arguments of a stage: defaults, and an input where there is none.
+#[cfg(test)]
+pub(super) fn defaults_of(kind: &str) -> Value {
+    let value = |field: &crate::lang::signature::Field| {
+        let default = field.default.as_ref().map(|default| default.to_json());
+        (field.name.to_string(), default.unwrap_or_else(|| serde_json::json!({ "input": field.name })))
+    };
+    let fields = super::find(kind).map(|stage| stage.signature().fields).unwrap_or_default();
+    Value::Object(fields.iter().map(value).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{STAGES, distill::DistillArgs, grpo::GrpoArgs, sft::SftArgs};
     use super::*;
-    use crate::lang::signature::Signature;
-    use serde_json::{Map, json};
-
-    /// The canonical arguments of a stage: defaults, and an input where there is none.
-    fn defaults(stage: &Signature) -> Value {
-        let value = |field: &crate::lang::signature::Field| {
-            let default = field.default.as_ref().map(|default| default.to_json());
-            (field.name.to_string(), default.unwrap_or_else(|| json!({ "input": field.name })))
-        };
-        Value::Object(stage.fields.iter().map(value).collect::<Map<_, _>>())
-    }
+    use serde_json::json;
 
     fn changed(kind: &str, changes: &[(&str, Value)]) -> Value {
-        let mut args = defaults(catalogue().stage(kind).unwrap());
+        let mut args = defaults_of(kind);
         changes.iter().for_each(|(name, value)| args[*name] = value.clone());
         args
     }
@@ -45,7 +46,12 @@ mod tests {
     #[test]
     fn defaults_are_built_wherever_the_stage_is() {
         for stage in STAGES.iter().map(|stage| stage.signature()) {
-            assert_eq!(refuse(stage.kind, &defaults(&stage)).is_err(), stage.unbuilt.is_some(), "{}", stage.kind);
+            assert_eq!(
+                refuse(stage.kind, &defaults_of(stage.kind)).is_err(),
+                stage.unbuilt.is_some(),
+                "{}",
+                stage.kind
+            );
         }
     }
 

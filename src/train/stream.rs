@@ -8,10 +8,10 @@ use candle_core::{Result, Tensor};
 /// Tokens in one forward pass at most, unless one sequence alone is longer.
 ///
 /// A constant, so that the order of floating-point sums, and with it every result, is the same on every machine.
-const TOKENS_A_PASS: usize = 4096;
+pub const TOKENS_A_PASS: usize = 4096;
 
 /// Bytes that the logits of one pass may take where a loss needs all of them: 64 MiB.
-const LOGIT_BYTES_A_PASS: usize = 64 << 20;
+pub const LOGIT_BYTES_A_PASS: usize = 64 << 20;
 
 /// Sequences laid end to end.
 #[derive(Clone, Debug)]

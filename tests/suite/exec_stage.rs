@@ -167,3 +167,60 @@ fn nothing_of_a_program_outlives_its_worker_or_its_run() {
         assert_eq!(code, expected, "{whom} {signal}");
     }
 }
+
+/// The processes that another one started.
+fn children(of: u32) -> Vec<u32> {
+    let is_child = |stat: &str| {
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok()) == Some(of)
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(|id| fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| is_child(&stat))).collect()
+}
+
+fn signal(signal: &str, process: u32) {
+    let sent = std::process::Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn a_worker_that_does_not_heed_the_stop_is_ended_when_its_grace_is_over() {
+    let project = Project::quick();
+    project.write(
+        "slow.srlm",
+        r#"
+let rows = arith_problems { split: "train", items: 4, levels: [1] }
+let slow = exec { cmd: ["sh", "-c", "touch \"$MARK\"; sleep 600"], code: [], takes: "dataset", env: { MARK: "MARK_HERE" } }
+pipeline p = rows |> slow
+profile short { grace: 1s }
+"#
+        .replace("MARK_HERE", &project.path().join("began").to_string_lossy())
+        .as_str(),
+    );
+    let mut run = project.start(&["run", "slow.srlm", "--profile", "short"]);
+    let start = Instant::now();
+    while !project.path().join("began").exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60) && run.try_wait().unwrap().is_none(),
+            "the program never began"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let workers = children(run.id());
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    let programs = children(workers[0]);
+    // A stopped process reads no line and heeds no signal but the last.
+    signal("-STOP", workers[0]);
+    let asked = Instant::now();
+    signal("-INT", run.id());
+    let code = run.wait().unwrap().code();
+    let took = asked.elapsed();
+    assert_eq!(code, Some(130));
+    assert!((Duration::from_secs(1)..Duration::from_secs(30)).contains(&took), "{took:?}");
+    let alive =
+        |process: &u32| fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
+    while programs.iter().any(alive) {
+        assert!(asked.elapsed() < Duration::from_secs(60), "what it had started lives on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -14,6 +14,7 @@ mod exec_stage;
 mod failpoints;
 mod floors;
 mod fmt;
+mod fresh;
 mod generate;
 mod golden_keys;
 mod golden_outputs;
@@ -22,6 +23,7 @@ mod hard_files;
 mod inputs;
 mod journey;
 mod lsp;
+mod memory;
 mod messages;
 mod metamorphic_keys;
 #[allow(dead_code, reason = "the tests of the library use the rest")]

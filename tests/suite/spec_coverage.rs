@@ -12,6 +12,7 @@ const BEYOND_PROGRAMS: &[(&str, &str)] = &[
     ("E061", "what a run refuses: tests/suite/unbuilt.rs"),
     ("E069", "a defect of srlm itself"),
     ("E072", "what a run refuses: tests/suite/api.rs"),
+    ("E073", "what a run refuses: tests/suite/memory.rs"),
     ("E067", "the Hub or its cache: tests/suite/inputs.rs has a server"),
     ("E066", "a lock that contradicts the Hub: tests/suite/inputs.rs"),
 ];

@@ -1,0 +1,227 @@
+//! How much memory a stage needs, before it runs: plain formulas, held against measured peaks (docs/log.md).
+//!
+//! With P the bytes of a model's weights in f32, a training holds them as they were read and as they are trained, their
+//! gradient, AdamW's two moments (arXiv:1412.6980) and, while a state is saved, a copy of the moments: 7 P. A generation
+//! holds the weights and a copy laid out for it: 2 P. Beside them stand what a pass keeps for each token
+//! (`nn/ops/decoder_layer.rs` lists it; arXiv:2205.05198 counts so, too) and the keys and values of the sequences at
+//! work (arXiv:2211.05102).
+
+use super::sampling::SEQUENCES_AT_ONCE;
+use super::{Files, Stage};
+use crate::model::{ModelConfig, checkpoint, expected_weights};
+use crate::train::stream::TOKENS_A_PASS;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+
+/// What every worker needs: its program, a tokenizer, some rows.
+pub const BASE: u64 = 64 << 20;
+/// Copies of the weights in a training.
+const TRAINING_COPIES: u64 = 7;
+/// Copies of the weights in a generation.
+const GENERATION_COPIES: u64 = 2;
+/// The most that the head holds of logits and their gradient at one time.
+const HEAD: usize = 32 << 20;
+/// Bytes of a row's text for each token where the vocabulary is large, and where it is small.
+const BYTES_A_TOKEN: [usize; 2] = [4, 2];
+/// The rows of an embedding from which on a vocabulary counts as large.
+const LARGE: usize = 8192;
+/// How much of a dataset is looked at for its longest row.
+const LOOKED_AT: u64 = 1 << 20;
+/// Tokens of a prompt where nothing is known of it.
+const PROMPT: usize = 256;
+
+/// What memory depends on besides the arguments.
+pub trait Sizes {
+    /// The shape of the model in a role.
+    fn model(&self, role: &str) -> Option<ModelConfig>;
+    /// Bytes of the longest row of the dataset in a role.
+    fn longest_row(&self, role: &str) -> Option<usize>;
+}
+
+/// Sizes read from the files that go into a stage.
+pub struct OfFiles<'a>(pub &'a BTreeMap<String, Files>);
+
+impl Sizes for OfFiles<'_> {
+    fn model(&self, role: &str) -> Option<ModelConfig> {
+        checkpoint::load_config(self.0.get(role)?).ok()
+    }
+
+    fn longest_row(&self, role: &str) -> Option<usize> {
+        longest_row(self.0.get(role)?)
+    }
+}
+
+/// Bytes of the longest row at the beginning of a dataset.
+pub fn longest_row(files: &Files) -> Option<usize> {
+    let mut bytes = Vec::new();
+    File::open(files.get("data.jsonl")?).ok()?.take(LOOKED_AT).read_to_end(&mut bytes).ok()?;
+    bytes.split(|byte| *byte == b'\n').map(<[u8]>::len).max()
+}
+
+/// Tokens of the longest row of a dataset, about; none where nothing is known of it.
+pub fn longest(config: &ModelConfig, sizes: &dyn Sizes, role: &str) -> Option<usize> {
+    let a_token = BYTES_A_TOKEN[usize::from(config.vocab_size < LARGE)];
+    Some(sizes.longest_row(role)?.div_ceil(a_token))
+}
+
+/// Bytes that a model's weights take in f32.
+pub fn weights(config: &ModelConfig) -> u64 {
+    let all = expected_weights(config).unwrap_or_default();
+    4 * all.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>()
+}
+
+/// Bytes of a training whose largest pass has so many tokens.
+pub fn training(config: &ModelConfig, tokens: usize) -> u64 {
+    TRAINING_COPIES * weights(config) + activations(config, tokens)
+}
+
+/// Bytes that a pass of training keeps for `tokens` tokens: each layer its input and what its way back needs, a layer
+/// at a time some more, and a part of the logits.
+fn activations(config: &ModelConfig, tokens: usize) -> u64 {
+    let (queries, keys) = widths(config);
+    let (hidden, gated) = (config.hidden_size, config.intermediate_size);
+    let layer = 3 * queries + 3 * keys + 2 * hidden + 2 * gated + config.num_attention_heads;
+    let passing = 6 * hidden + gated.max(3 * queries + 2 * keys);
+    let logits = (8 * tokens * config.vocab_size).min(HEAD);
+    (4 * tokens * (config.num_hidden_layers * layer + passing) + logits) as u64
+}
+
+/// Bytes of a model that is only asked, beside what it writes: the weights, and a copy laid out for it.
+pub fn asked(config: &ModelConfig) -> u64 {
+    GENERATION_COPIES * weights(config)
+}
+
+/// Bytes of a generation beside the weights: caches and the widest pass of `sequences`, of which so many run at a time,
+/// each of up to `length` tokens behind a prompt of `prompt`.
+pub fn generation(config: &ModelConfig, sequences: usize, prompt: Option<usize>, length: usize) -> u64 {
+    let (queries, keys) = widths(config);
+    let (sequences, prompt) = (sequences.min(SEQUENCES_AT_ONCE), prompt.unwrap_or(PROMPT));
+    let positions = (prompt + length).min(config.max_position_embeddings);
+    let cache = 2 * sequences * positions * config.num_hidden_layers * keys;
+    let widest = 3 * config.intermediate_size + 4 * config.hidden_size + 2 * queries;
+    let pass = (sequences * prompt).min(TOKENS_A_PASS) * widest;
+    let logits = 2 * sequences * config.vocab_size;
+    4 * (cache + pass + logits) as u64
+}
+
+/// Tokens of the largest pass over a batch of rows of up to `longest` tokens.
+pub fn tokens_a_pass(batch: usize, longest: usize, packing: bool) -> usize {
+    match packing {
+        true => batch.saturating_mul(longest).min(TOKENS_A_PASS.max(longest)),
+        false => longest,
+    }
+}
+
+fn widths(config: &ModelConfig) -> (usize, usize) {
+    (config.num_attention_heads * config.head_width(), config.kv_heads() * config.head_width())
+}
+
+/// The settings of a stage that would fit into `there` bytes, each changed alone, with what it then needs: the largest
+/// value that does, by halving.
+pub fn fitting(stage: &dyn Stage, args: &Json, sizes: &dyn Sizes, there: u64) -> Vec<(String, u64)> {
+    let fields = stage.signature().fields;
+    let least = |name: &str| fields.iter().find(|field| field.name == name)?.range.map(|(least, _)| least as u64);
+    let fits = |name: &&str| {
+        let mut changed = args.clone();
+        loop {
+            let written = lower(&mut changed, name, least(name).unwrap_or(1))?;
+            let needed = stage.memory(&changed, sizes)?;
+            if needed <= there {
+                return Some((format!("{name}: {written}"), needed));
+            }
+        }
+    };
+    stage.memory_settings().iter().filter_map(|name| fits(name)).collect()
+}
+
+/// Halves a setting wherever it stands, down to `least`, or turns it off; returns the largest value, as it is written.
+fn lower(args: &mut Json, name: &str, least: u64) -> Option<String> {
+    let Json::Object(fields) = args else { return None };
+    let mut largest: Option<(u64, String)> = None;
+    for (field, value) in fields.iter_mut() {
+        let found = match field == name {
+            true => lower_value(value, least),
+            false => lower(value, name, least).map(|written| (0, written)),
+        };
+        largest = largest.max(found);
+    }
+    largest.map(|(_, written)| written)
+}
+
+fn lower_value(value: &mut Json, least: u64) -> Option<(u64, String)> {
+    if *value == Json::Bool(true) {
+        *value = Json::Bool(false);
+        return Some((0, "false".to_string()));
+    }
+    let (number, unit) = match value {
+        Json::Object(quantity) => {
+            let (dimension, number) = quantity.iter_mut().next()?;
+            (number, if dimension == "tokens" { "tok" } else { "seqs" })
+        }
+        number => (number, ""),
+    };
+    let halved = number.as_u64().filter(|&value| value > least)?.div_ceil(2).max(least);
+    *number = halved.into();
+    Some((halved, format!("{halved}{unit}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unbuilt::defaults_of;
+    use super::super::{evaluate::Evaluate, grpo::Grpo, sft::Sft};
+    use super::*;
+    use serde_json::json;
+
+    /// Rows of 104 bytes, and one model.
+    struct Known;
+
+    impl Sizes for Known {
+        fn model(&self, _: &str) -> Option<ModelConfig> {
+            ModelConfig::parse(MODEL).ok()
+        }
+        fn longest_row(&self, _: &str) -> Option<usize> {
+            Some(104)
+        }
+    }
+
+    const MODEL: &str = r#"{"model_type":"qwen2","hidden_size":768,"intermediate_size":2048,"num_hidden_layers":12,
+        "num_attention_heads":12,"num_key_value_heads":4,"vocab_size":2048,"max_position_embeddings":1024,
+        "tie_word_embeddings":true}"#;
+
+    fn sft(batch: u64) -> Json {
+        let mut args = defaults_of("sft");
+        args["batch"] = json!({ "seqs": batch });
+        args
+    }
+
+    #[test]
+    fn memory_grows_with_the_batch_as_far_as_a_pass_does() {
+        let needed = |batch| Sft.memory(&sft(batch), &Known).unwrap();
+        assert!(needed(1) > BASE + 7 * weights(&Known.model("model").unwrap()));
+        assert!(needed(1) < needed(16) && needed(16) < needed(64));
+        assert_eq!(needed(1 << 10), needed(1 << 14), "a pass has no more than so many tokens");
+    }
+
+    #[test]
+    fn settings_that_fit_are_the_largest_by_halving() {
+        let whole = Sft.memory(&sft(64), &Known).unwrap();
+        let there = Sft.memory(&sft(20), &Known).unwrap();
+        let found = fitting(&Sft, &sft(64), &Known, there);
+        let written: Vec<&str> = found.iter().map(|(setting, _)| setting.as_str()).collect();
+        assert_eq!(written, ["batch: 16seqs", "max_length: 16tok", "packing: false"]);
+        assert!(found.iter().all(|(_, needed)| *needed <= there) && there < whole);
+        assert!(fitting(&Sft, &sft(64), &Known, BASE).is_empty());
+    }
+
+    #[test]
+    fn settings_keep_their_ranges_and_are_found_inside_of_others() {
+        let mut args = json!({ "num_generations": 2, "suite": { "a": { "bench": { "n": { "tokens": 9 } } } } });
+        assert_eq!(lower(&mut args, "num_generations", 2), None);
+        assert_eq!(lower(&mut args, "n", 1), Some("5tok".to_string()));
+        assert_eq!(args["suite"]["a"]["bench"]["n"]["tokens"], 5);
+        assert!(Grpo.memory_settings().contains(&"num_generations"));
+        assert!(Evaluate.memory_settings().contains(&"max_completion_length"));
+    }
+}

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum LossOn {
     /// The completion and its stop token.
     Completion,
+    /// The completion, and every earlier turn of the assistant's, each with its stop token.
+    Assistant,
     /// The prompt too, all but its first token, which nothing precedes.
     All,
 }
@@ -57,8 +59,11 @@ pub fn encode_prompt(tokenizer: &Tokenizer, row: &Row) -> Result<Vec<u32>, DataE
 /// behind it, such as a line end, is not: the model never writes it. A completion that generation cut at its limit
 /// (`truncated` in the row's `meta`) ends without a stop token: where it stops is not where it was done.
 ///
+/// Under [`LossOn::Assistant`] the same holds for every turn of the assistant's.
+///
 /// # Errors
-/// [`DataError::Rows`] for a row without a completion, [`DataError::Template`] as [`encode_prompt`].
+/// [`DataError::Rows`] for a row without a completion, or whose template rewrites turns that are to be trained on;
+/// [`DataError::Template`] as [`encode_prompt`].
 pub fn encode_example(tokenizer: &Tokenizer, row: &Row, loss_on: LossOn) -> Result<Example, DataError> {
     let Some(completion) = &row.completion else {
         return Err(DataError::Rows(format!(
@@ -66,29 +71,76 @@ pub fn encode_example(tokenizer: &Tokenizer, row: &Row, loss_on: LossOn) -> Resu
             row.id
         )));
     };
-    let (prompt, rest, end) = split(tokenizer, row, completion)?;
-    let mut ids = tokenizer.encode(&prompt, false)?;
-    let first = ids.len();
-    let (rest_ids, starts) = tokenizer.encode_with_offsets(&rest)?;
-    let content = starts.partition_point(|&start| start < end);
-    ids.extend(&rest_ids);
-    let stop = rest_ids[content..].iter().position(|id| tokenizer.stop_ids().contains(id));
-    let trained_until = match stop {
-        _ if row.meta.get("truncated").and_then(|value| value.as_bool()) == Some(true) => {
-            ids.truncate(first + content);
-            ids.len()
+    let cut = row.meta.get("truncated").and_then(|value| value.as_bool()) == Some(true);
+    let mut conversation = Conversation::new(tokenizer);
+    if loss_on == LossOn::Assistant {
+        for (at, turn) in row.messages.iter().enumerate().filter(|(_, turn)| turn.role == "assistant") {
+            conversation.add(row, &row.messages[..at], &turn.content, false)?;
         }
-        Some(at) => first + content + at + 1,
-        None => {
-            // A template without a stop token would teach a model that never stops.
-            ids.truncate(first + content);
-            ids.push(tokenizer.eos_id()?);
-            ids.len()
-        }
-    };
-    let trained_from = if loss_on == LossOn::All { 1 } else { first.max(1) };
-    let mask = (0..ids.len()).map(|at| (trained_from..trained_until).contains(&at)).collect();
-    Ok(Example { ids, mask })
+    }
+    conversation.add(row, &row.messages, completion, cut)?;
+    let Conversation { mut example, until, .. } = conversation;
+    if loss_on == LossOn::All {
+        example.mask.iter_mut().enumerate().for_each(|(at, mask)| *mask = (1..until).contains(&at));
+    }
+    Ok(example)
+}
+
+/// A row's tokens so far.
+struct Conversation<'a> {
+    tokenizer: &'a Tokenizer,
+    example: Example,
+    /// The text that the tokens stand for.
+    text: String,
+    /// Where training ends: behind the last turn's stop token.
+    until: usize,
+}
+
+impl<'a> Conversation<'a> {
+    fn new(tokenizer: &'a Tokenizer) -> Self {
+        let example = Example { ids: Vec::new(), mask: Vec::new() };
+        Conversation { tokenizer, example, text: String::new(), until: 0 }
+    }
+
+    /// What leads from the tokens so far to the assistant's next turn, and that turn, which is trained on.
+    fn add(&mut self, row: &Row, before: &[Message], content: &str, cut: bool) -> Result<(), DataError> {
+        let (prompt, rest, end) = split(self.tokenizer, before, content)?;
+        let Some(opening) = prompt.strip_prefix(&self.text) else {
+            return Err(DataError::Rows(format!(
+                "row `{}`: the chat template rewrites earlier turns once others follow, so that they cannot be trained \
+                 on in one sequence: use `loss_on: \"completion\"`",
+                row.id
+            )));
+        };
+        let Example { ids, mask } = &mut self.example;
+        ids.extend(self.tokenizer.encode(opening, false)?);
+        let first = ids.len();
+        let (rest_ids, starts) = self.tokenizer.encode_with_offsets(&rest)?;
+        let content = starts.partition_point(|&start| start < end);
+        let stop = rest_ids[content..].iter().position(|id| self.tokenizer.stop_ids().contains(id));
+        let until = match stop {
+            _ if cut => {
+                ids.extend(&rest_ids[..content]);
+                ids.len()
+            }
+            Some(at) => {
+                ids.extend(&rest_ids);
+                first + content + at + 1
+            }
+            None => {
+                // A template without a stop token would teach a model that never stops.
+                ids.extend(&rest_ids[..content]);
+                ids.push(self.tokenizer.eos_id()?);
+                ids.len()
+            }
+        };
+        let written = if stop.is_some() && !cut { rest.len() } else { end };
+        self.text = prompt + &rest[..written];
+        // Nothing precedes the first token of all.
+        mask.extend((mask.len()..ids.len()).map(|at| (first.max(1)..until).contains(&at)));
+        self.until = until;
+        Ok(())
+    }
 }
 
 /// The prompt as text, what follows it, and the byte of the latter where the completion ends.
@@ -96,14 +148,14 @@ pub fn encode_example(tokenizer: &Tokenizer, row: &Row, loss_on: LossOn) -> Resu
 /// Some templates rewrite a completion on its way into a conversation (they drop earlier reasoning, or open a
 /// `<think>` in the prompt), so that the prompt is no prefix of the whole: then the completion as it is, and behind
 /// it what the template puts behind any completion.
-fn split(tokenizer: &Tokenizer, row: &Row, completion: &str) -> Result<(String, String, usize), DataError> {
+fn split(tokenizer: &Tokenizer, before: &[Message], completion: &str) -> Result<(String, String, usize), DataError> {
     const MARK: &str = "srlm\u{1}completion";
     let template = tokenizer.template()?;
     let with = |content: &str| {
-        let turns: Vec<Message> = row.messages.iter().cloned().chain([Message::assistant(content)]).collect();
+        let turns: Vec<Message> = before.iter().cloned().chain([Message::assistant(content)]).collect();
         template.render(&turns, false)
     };
-    let prompt = template.render(&row.messages, true)?;
+    let prompt = template.render(before, true)?;
     let (whole, marked) = (with(completion)?, with(MARK)?);
     let behind = marked.rsplit_once(MARK).map_or("", |(_, behind)| behind);
     let rest = match whole.strip_prefix(&prompt) {

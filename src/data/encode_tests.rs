@@ -33,6 +33,42 @@ fn the_completion_and_its_stop_token_are_trained_on() {
     assert!(!all.mask[0] && all.mask[1..].iter().all(|&mask| mask));
 }
 
+fn turns() -> Row {
+    let mut row = row("7.");
+    row.messages.push(Message::assistant("12 apples."));
+    row.messages.push(Message { role: "user".into(), content: "And without 5?".into() });
+    row
+}
+
+#[test]
+fn every_turn_of_the_assistants_is_trained_on_with_its_stop_token() {
+    let tokenizer = tiny();
+    let last = encode_example(&tokenizer, &turns(), LossOn::Completion).unwrap();
+    assert_eq!(trained(&tokenizer, &last), "7.<|end|>");
+    let each = encode_example(&tokenizer, &turns(), LossOn::Assistant).unwrap();
+    assert_eq!(trained(&tokenizer, &each), "12 apples.<|end|>7.<|end|>");
+    let text = |example: &Example| tokenizer.decode(&example.ids, false).unwrap();
+    assert_eq!(text(&each), text(&last));
+    // One turn alone is the completion.
+    let one = row("12");
+    let [each, last] = [LossOn::Assistant, LossOn::Completion].map(|on| encode_example(&tokenizer, &one, on).unwrap());
+    assert_eq!(each, last);
+}
+
+#[test]
+fn earlier_turns_that_the_template_rewrites_are_an_error() {
+    let tokenizer = with_template(
+        "{% for m in messages %}{{ '<|' + m.role + '|>' }}\
+         {{ m.content if loop.last else m.content.split('</think>')[-1] }}{{ '<|end|>' }}{% endfor %}\
+         {% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+    );
+    let mut row = turns();
+    row.messages[1].content = "12 or so</think>12 apples.".into();
+    let message = encode_example(&tokenizer, &row, LossOn::Assistant).unwrap_err().to_string();
+    assert!(message.contains("rewrites earlier turns") && message.contains("loss_on"), "{message}");
+    assert_eq!(trained(&tokenizer, &encode_example(&tokenizer, &row, LossOn::Completion).unwrap()), "7.<|end|>");
+}
+
 #[test]
 fn what_the_template_writes_behind_the_stop_token_is_not() {
     let tokenizer = with_template(

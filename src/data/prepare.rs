@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn the_thread_count_changes_no_token() {
+        let tokenizer = tiny();
+        let rows: Vec<Row> =
+            (0..200).map(|n| Row::new("q", Some(format!("{n} words ").repeat(n % 7 + 1)), None)).collect();
+        let with_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| prepare(&tokenizer, &rows, LossOn::Completion, 30, Overlong::Drop).unwrap())
+        };
+        assert_eq!(with_threads(1), with_threads(4));
+    }
+
+    #[test]
     fn no_row_left_is_an_error() {
         let message = prepare(&tiny(), &rows(), LossOn::Completion, 2, Overlong::Truncate).unwrap_err().to_string();
         assert!(message.contains("none of the 3 rows"), "{message}");

@@ -1,10 +1,10 @@
 //! Hugging Face model folders: `config.json` and safetensors, in one file or in shards.
 
 use crate::base::fs::{at, write_atomic};
+use crate::model::weight_file::WeightFile;
 use crate::model::{ModelConfig, ModelError, Weights, expected_weights};
-use candle_core::{Device, Tensor};
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub const CONFIG: &str = "config.json";
 
 /// Reads a model from the files of its folder: name in the folder to a path that can be read.
 ///
-/// Weights may be f32, f16 or bf16 and are f32 in the result. Tensors that the configuration does not ask
+/// Weights may be f32, f16 or bf16 and are f32 in the result, each read straight into memory of its own. Tensors that the configuration does not ask
 /// for are left out.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<(ModelConfig, Weights),
     let mut weights = Weights::new();
     let shards = shards(files)?;
     for shard in &shards {
-        read_shard(shard, &read(files, shard)?, &mut wanted, &mut weights)?;
+        read_shard(shard, find(files, shard)?, &mut wanted, &mut weights)?;
     }
     match wanted.into_keys().next() {
         None => Ok((config, weights)),
@@ -51,35 +51,39 @@ pub fn load_config(files: &BTreeMap<String, PathBuf>) -> Result<ModelConfig, Mod
 /// # Errors
 /// A tensor that the configuration asks for and `weights` lacks, or what the disk said.
 pub fn save(folder: &Path, config: &ModelConfig, weights: &Weights) -> Result<(), ModelError> {
-    let mut tensors = Vec::new();
-    for (name, shape) in expected_weights(config)? {
+    let mut tensors = Weights::new();
+    for (name, _) in expected_weights(config)? {
         let missing = || ModelError::MissingTensor { file: "the given weights".into(), name: name.clone() };
-        let tensor = weights.get(&name).ok_or_else(missing)?;
-        let bytes: Vec<u8> = tensor.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect();
-        tensors.push((name, shape, bytes));
+        tensors.insert(name.clone(), weights.get(&name).ok_or_else(missing)?.clone());
     }
-    let broken = |reason: safetensors::SafeTensorError| ModelError::BrokenFile {
-        file: WEIGHTS.into(),
-        reason: reason.to_string(),
-    };
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(broken)?))
-    });
-    let views: Vec<_> = views.collect::<Result<_, ModelError>>()?;
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
-    write_atomic(&folder.join(WEIGHTS), &bytes)?;
+    write_tensors(&folder.join(WEIGHTS), tensors)?;
     Ok(write_atomic(&folder.join(CONFIG), config.to_json()?.as_bytes())?)
 }
 
+fn find<'a>(files: &'a BTreeMap<String, PathBuf>, name: &str) -> Result<&'a Path, ModelError> {
+    files.get(name).map(PathBuf::as_path).ok_or_else(|| ModelError::MissingFile { file: name.to_string() })
+}
+
 fn read(files: &BTreeMap<String, PathBuf>, name: &str) -> Result<Vec<u8>, ModelError> {
-    let path = files.get(name).ok_or_else(|| ModelError::MissingFile { file: name.to_string() })?;
+    let path = find(files, name)?;
     std::fs::read(path).map_err(|error| ModelError::Io(at(path, error)))
 }
 
 #[derive(serde::Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// The files that hold the weights, the list of shards included.
+///
+/// # Errors
+/// Where the list of shards is broken.
+pub fn weight_files(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, ModelError> {
+    let mut all = shards(files)?;
+    if !files.contains_key(WEIGHTS) && files.contains_key(INDEX) {
+        all.push(INDEX.to_string());
+    }
+    Ok(all)
 }
 
 /// The weight files, each once.
@@ -96,37 +100,52 @@ fn shards(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, ModelError> 
 /// Moves what is wanted from a shard to the weights.
 fn read_shard(
     file: &str,
-    bytes: &[u8],
+    path: &Path,
     wanted: &mut BTreeMap<String, Vec<usize>>,
     weights: &mut Weights,
 ) -> Result<(), ModelError> {
-    let shard = SafeTensors::deserialize(bytes)
-        .map_err(|error| ModelError::BrokenFile { file: file.to_string(), reason: error.to_string() })?;
+    let mut shard = WeightFile::open(path, file)?;
     // By name and not in the file's own order, so that of several wrong tensors the same one is always reported.
-    let present: Vec<String> = wanted.keys().filter(|name| shard.tensor(name).is_ok()).cloned().collect();
-    for name in present {
-        let (Some(expected), Ok(view)) = (wanted.remove(&name), shard.tensor(&name)) else { continue };
-        let file = file.to_string();
-        if view.shape() != expected {
-            return Err(ModelError::WrongShape { file, name, found: view.shape().to_vec(), expected });
+    for name in shard.names() {
+        let Some(expected) = wanted.remove(&name) else { continue };
+        if let Some(found) = shard.shape(&name).filter(|found| *found != expected) {
+            return Err(ModelError::WrongShape { file: file.to_string(), name, found: found.to_vec(), expected });
         }
-        let Some(values) = as_f32(view.dtype(), view.data()) else {
-            return Err(ModelError::WrongType { file, name, dtype: format!("{:?}", view.dtype()) });
-        };
-        weights.insert(name, Tensor::from_vec(values, expected, &Device::Cpu)?);
+        let tensor = shard.read(&name)?;
+        weights.insert(name, tensor);
     }
     Ok(())
 }
 
-/// Little-endian numbers as f32; nothing for formats that weights do not come in.
-fn as_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = || bytes.as_chunks::<2>().0.iter();
-    match dtype {
-        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)).collect()),
-        Dtype::F16 => Some(pairs().map(|&value| half::f16::from_le_bytes(value).to_f32()).collect()),
-        Dtype::BF16 => Some(pairs().map(|&value| half::bf16::from_le_bytes(value).to_f32()).collect()),
-        _ => None,
+/// Every tensor of a weight file as f32; messages call it `name`.
+///
+/// # Errors
+/// Where the file is broken or holds another number format.
+pub(super) fn read_tensors(path: &Path, name: &str) -> Result<Weights, ModelError> {
+    let mut file = WeightFile::open(path, name)?;
+    file.names().into_iter().map(|tensor| Ok((tensor.clone(), file.read(&tensor)?))).collect()
+}
+
+/// Writes tensors as f32 into a weight file; the same tensors give the same bytes.
+///
+/// # Errors
+/// What the disk said.
+pub(super) fn write_tensors(path: &Path, tensors: Weights) -> Result<(), ModelError> {
+    let name = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let broken =
+        |reason: safetensors::SafeTensorError| ModelError::BrokenFile { file: name(), reason: reason.to_string() };
+    let mut all = Vec::new();
+    for (name, tensor) in tensors {
+        let bytes: Vec<u8> = tensor.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect();
+        all.push((name, tensor.dims().to_vec(), bytes));
     }
+    let mut views = Vec::new();
+    for (name, shape, bytes) in &all {
+        views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(broken)?));
+    }
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(broken)?;
+    Ok(write_atomic(path, &bytes)?)
 }
 
 #[cfg(test)]
@@ -135,6 +154,8 @@ mod tests {
     use crate::base::seed::Seed;
     use crate::model::config::tests::small;
     use crate::model::random_weights;
+    use candle_core::Tensor;
+    use safetensors::SafeTensors;
     use serde_json::json;
 
     fn saved() -> (tempfile::TempDir, BTreeMap<String, PathBuf>, Weights) {

@@ -1,10 +1,11 @@
 //! The decoder that all families share: training over packed streams, and generation step by step.
 
+use crate::model::lora::{Dropout, LoraConfig};
 use crate::model::rope::rope_table;
 use crate::model::weights::{EMBEDDING, HEAD, NORM, in_layer};
 use crate::model::{KvCache, ModelConfig, ModelError, Weights, expected_weights};
 use crate::nn::ops::{self, CachedTokens, DecoderLayers, LayerSettings, LayerSizes, Map, RopeTable};
-use crate::nn::{Linear, Params};
+use crate::nn::{Linear, Noise, Params};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Decoder {
     /// Shares the embedding's tensor where the configuration ties them.
     lm_head: Linear,
     compute: Compute,
+    /// What adapters drop in training; none where they drop nothing.
+    dropout: Option<Dropout>,
 }
 
 /// How the layers are computed.
@@ -40,6 +43,9 @@ impl Default for Compute {
         Compute::Fused(LayerSettings::default())
     }
 }
+
+/// Maps of a layer.
+const MAPS: usize = 7;
 
 /// One layer: attention and feed-forward, each normalised before and added to its input.
 #[derive(Clone, Debug)]
@@ -81,12 +87,55 @@ impl Decoder {
         Ok((decoder, params))
     }
 
+    /// As [`Decoder::trainable`], over the very memory that the weights were read into, where they were read from files:
+    /// nothing else may compute with them meanwhile.
+    ///
+    /// # Errors
+    /// Where a weight is missing or has the wrong shape.
+    pub fn trainable_in_place(
+        config: &ModelConfig,
+        weights: Weights,
+    ) -> std::result::Result<(Self, Params), ModelError> {
+        let mut params = Params::new();
+        let decoder = Self::build(config, &weights, &mut |name, tensor| params.take_over(name, tensor))?;
+        Ok((decoder, params))
+    }
+
     /// A decoder that records no gradient and shares the storage of `weights`.
     ///
     /// # Errors
     /// Where a weight is missing or has the wrong shape.
     pub fn frozen(config: &ModelConfig, weights: &Weights) -> std::result::Result<Self, ModelError> {
         Self::build(config, weights, &mut |_, tensor| Ok(tensor.detach()))
+    }
+
+    /// A decoder over the storage of `weights`, which stay, with fresh adapters on the maps that `lora` names: they are
+    /// its parameters, under the names of their maps with PEFT's `lora_A.weight` and `lora_B.weight`. What it computes
+    /// is what it would without them until the first step: B starts at zero.
+    ///
+    /// # Errors
+    /// Where a weight is missing or has the wrong shape.
+    pub fn adapted(
+        config: &ModelConfig,
+        weights: &Weights,
+        lora: &LoraConfig,
+    ) -> std::result::Result<(Self, Params), ModelError> {
+        let mut decoder = Self::frozen(config, weights)?;
+        let mut params = Params::new();
+        for (at, layer) in decoder.layers.iter_mut().enumerate() {
+            for (map, (name, linear)) in layer.maps_mut().into_iter().enumerate() {
+                linear.lora =
+                    lora.adapter(&in_layer(at, name), (at * MAPS + map) as u64, &linear.weight, &mut params)?;
+            }
+        }
+        decoder.dropout = lora.dropout();
+        let compute = decoder.compute;
+        Ok((decoder.computed(compute)?, params))
+    }
+
+    /// Tells adapters that drop a share of their inputs which optimiser step this is: each step drops others.
+    pub fn at_step(&mut self, step: u64) {
+        self.dropout.iter_mut().for_each(|dropout| dropout.step = step);
     }
 
     fn build(
@@ -121,6 +170,7 @@ impl Decoder {
             norm: find(weights, NORM)?,
             lm_head: Linear::new(find(weights, head)?, None),
             compute: Compute::default(),
+            dropout: None,
         };
         decoder.computed(Compute::default())
     }
@@ -173,13 +223,14 @@ impl Decoder {
         if positions.len() != ids.len() {
             bail!("decoder: segment starts {segments:?} for {} tokens", ids.len());
         }
+        let noise: Noise = self.dropout.as_ref().map(|dropout| Arc::new(dropout.noise(ids, segments)));
         let segments = Arc::new(segments.to_vec());
         let mut x = ops::gather_rows(&self.embed_tokens, ids)?;
         if let Some(fused) = &self.fused {
             x = fused.forward(&x, &positions, &segments)?;
         } else {
             for layer in &self.layers {
-                x = layer.forward(self, &x, &positions, |q, k, v| ops::attention(q, k, v, &segments))?;
+                x = layer.forward(self, &x, &positions, &noise, |q, k, v| ops::attention(q, k, v, &segments))?;
             }
         }
         ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
@@ -201,7 +252,7 @@ impl Decoder {
     /// # Errors
     /// Where the widths differ.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.lm_head.forward(hidden)
+        self.lm_head.forward(hidden, &None)
     }
 
     /// Runs new tokens of cached sequences, keeps their keys and values, and returns the wanted logits
@@ -210,13 +261,13 @@ impl Decoder {
     /// # Errors
     /// Where a token lies outside the cache or vocabulary, or the decoder is a trainable one.
     pub fn decode(&self, step: &DecodeStep, cache: &mut KvCache) -> Result<Tensor> {
-        if self.embed_tokens.track_op() {
+        if self.embed_tokens.track_op() || self.layers.iter().any(Layer::trains_adapters) {
             bail!("decode: the decoder would record gradients; use `for_generation` or `detached`");
         }
         let positions = Arc::new(step.tokens.positions.iter().map(|&position| position as u32).collect());
         let mut x = ops::gather_rows(&self.embed_tokens, &step.ids)?;
         for (layer, (keys, values)) in self.layers.iter().zip(&cache.layers) {
-            x = layer.forward(self, &x, &positions, |q, k, v| {
+            x = layer.forward(self, &x, &positions, &None, |q, k, v| {
                 ops::write_cache(keys, values, k, v, &step.tokens)?;
                 ops::attend_cached(q, keys, values, &step.tokens)
             })?;
@@ -225,7 +276,8 @@ impl Decoder {
         self.logits(&ops::rms_norm(&wanted, &self.norm, self.config.rms_norm_eps)?)
     }
 
-    /// The same decoder over the same storage, recording no gradient: it follows the optimiser's steps.
+    /// The same decoder over the same storage, recording no gradient: it follows the optimiser's steps, and its
+    /// adapters drop nothing.
     pub fn detached(&self) -> Self {
         let detached = Decoder {
             embed_tokens: self.embed_tokens.detach(),
@@ -233,6 +285,7 @@ impl Decoder {
             fused: None,
             norm: self.norm.detach(),
             lm_head: self.lm_head.detached(),
+            dropout: None,
             ..self.clone()
         };
         // The shapes were checked when `self` was made; without the op the layers compute all the same.
@@ -296,12 +349,14 @@ impl Layer {
         })
     }
 
-    /// `x` [n, hidden_size] to the same shape; `attend` takes rotated queries and keys, and values.
+    /// `x` [n, hidden_size] to the same shape; `attend` takes rotated queries and keys, and values; `noise`
+    /// says what adapters drop.
     fn forward(
         &self,
         model: &Decoder,
         x: &Tensor,
         positions: &Arc<Vec<u32>>,
+        noise: &Noise,
         attend: impl FnOnce(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let (config, n) = (&model.config, positions.len());
@@ -312,18 +367,21 @@ impl Layer {
             ops::rope(&x.reshape((n, heads, width))?, positions, &model.rope)
         };
         let h = ops::rms_norm(x, &self.input_layernorm, config.rms_norm_eps)?;
-        let q = by_head(self.q_proj.forward(&h)?, &self.q_norm, heads)?;
-        let k = by_head(self.k_proj.forward(&h)?, &self.k_norm, kv_heads)?;
-        let v = self.v_proj.forward(&h)?.reshape((n, kv_heads, width))?;
+        let q = by_head(self.q_proj.forward(&h, noise)?, &self.q_norm, heads)?;
+        let k = by_head(self.k_proj.forward(&h, noise)?, &self.k_norm, kv_heads)?;
+        let v = self.v_proj.forward(&h, noise)?.reshape((n, kv_heads, width))?;
         let attended = attend(&q, &k, &v)?.reshape((n, heads * width))?;
-        let x = (x + self.o_proj.forward(&attended)?)?;
+        let x = (x + self.o_proj.forward(&attended, noise)?)?;
         let h = ops::rms_norm(&x, &self.post_attention_layernorm, config.rms_norm_eps)?;
-        let gated = ops::swiglu(&self.gate_proj.forward(&h)?, &self.up_proj.forward(&h)?)?;
-        x + self.down_proj.forward(&gated)?
+        let gated = ops::swiglu(&self.gate_proj.forward(&h, noise)?, &self.up_proj.forward(&h, noise)?)?;
+        x + self.down_proj.forward(&gated, noise)?
     }
 
     /// The weights as the fused op takes them; none where it cannot compute this layer.
     fn fused(&self) -> Option<ops::Layer<Tensor>> {
+        if self.maps().iter().any(|(_, map)| map.lora.is_some()) {
+            return None;
+        }
         let map = |linear: &Linear| Map { weight: linear.weight.clone(), bias: linear.bias.clone() };
         Some(ops::Layer {
             input_layernorm: self.input_layernorm.clone(),
@@ -340,8 +398,26 @@ impl Layer {
         })
     }
 
+    /// Whether an adapter of it is being trained.
+    fn trains_adapters(&self) -> bool {
+        self.maps().iter().any(|(_, map)| map.lora.as_ref().is_some_and(|lora| lora.a.track_op()))
+    }
+
+    /// As [`Layer::maps`], to be changed.
+    fn maps_mut(&mut self) -> [(&'static str, &mut Linear); MAPS] {
+        [
+            ("self_attn.q_proj", &mut self.q_proj),
+            ("self_attn.k_proj", &mut self.k_proj),
+            ("self_attn.v_proj", &mut self.v_proj),
+            ("self_attn.o_proj", &mut self.o_proj),
+            ("mlp.gate_proj", &mut self.gate_proj),
+            ("mlp.up_proj", &mut self.up_proj),
+            ("mlp.down_proj", &mut self.down_proj),
+        ]
+    }
+
     /// The maps by their names.
-    fn maps(&self) -> [(&'static str, &Linear); 7] {
+    fn maps(&self) -> [(&'static str, &Linear); MAPS] {
         [
             ("self_attn.q_proj", &self.q_proj),
             ("self_attn.k_proj", &self.k_proj),

@@ -1,5 +1,6 @@
 //! Floor 2: decoder-only language models, their files, and the cache that generation keeps.
 
+pub mod adapter;
 mod cache;
 pub mod checkpoint;
 mod config;
@@ -7,6 +8,9 @@ mod decoder;
 mod error;
 mod init;
 mod llama;
+pub mod lora;
+#[cfg(test)]
+mod lora_parity;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
@@ -15,6 +19,7 @@ mod qwen2;
 mod qwen3;
 mod rope;
 mod shapes;
+mod weight_file;
 mod weights;
 
 pub use cache::KvCache;
@@ -22,6 +27,7 @@ pub use config::ModelConfig;
 pub use decoder::{Compute, DecodeStep, Decoder};
 pub use error::ModelError;
 pub use init::random_weights;
+pub use lora::LoraConfig;
 pub use shapes::{NamedShape, SHAPES};
 pub use weights::{Weights, expected_weights};
 

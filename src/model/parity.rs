@@ -11,17 +11,17 @@ use std::path::PathBuf;
 const FAMILIES: [&str; 5] = ["qwen2", "qwen2_untied", "qwen3", "llama", "llama3"];
 
 /// Those of `tests/parity/generate.py`.
-const ADAMW: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, weight_decay: 0.1 };
+pub(super) const ADAMW: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, weight_decay: 0.1 };
 
-struct Fixture {
-    config: ModelConfig,
-    weights: Weights,
+pub(super) struct Fixture {
+    pub config: ModelConfig,
+    pub weights: Weights,
     reference: HashMap<String, Tensor>,
-    ids: Vec<u32>,
-    segments: Vec<usize>,
+    pub ids: Vec<u32>,
+    pub segments: Vec<usize>,
 }
 
-fn folder(family: &str) -> PathBuf {
+pub(super) fn folder(family: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family)
 }
 
@@ -29,7 +29,7 @@ fn integers(tensor: &Tensor) -> Vec<u32> {
     tensor.to_dtype(DType::U32).unwrap().to_vec1().unwrap()
 }
 
-fn fixture(family: &str) -> Fixture {
+pub(super) fn fixture(family: &str) -> Fixture {
     let names = [checkpoint::CONFIG, checkpoint::WEIGHTS];
     let files: BTreeMap<_, _> = names.map(|name| (name.to_string(), folder(family).join(name))).into();
     let (config, weights) = checkpoint::load(&files).unwrap();
@@ -48,7 +48,7 @@ fn trained(fixture: &Fixture) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// Mean −log p over the trained tokens.
-fn loss(fixture: &Fixture, model: &Decoder) -> Tensor {
+pub(super) fn loss(fixture: &Fixture, model: &Decoder) -> Tensor {
     let (rows, targets) = trained(fixture);
     let hidden = gather_rows(&model.forward(&fixture.ids, &fixture.segments).unwrap(), &rows).unwrap();
     let (log_probs, _) = model.log_probs(&hidden, &targets, 1.0).unwrap();

@@ -10,7 +10,7 @@ pub mod schedule;
 
 pub use clip::clip_to_norm;
 pub use gradients::{Gradients, MissingGradients};
-pub use linear::Linear;
+pub use linear::{Linear, Lora, Noise};
 pub use optim::{AdamW, AdamWConfig};
 pub use params::Params;
 pub use schedule::{Schedule, Shape as ScheduleShape, Warmup};

@@ -25,6 +25,21 @@ impl Params {
         Ok(tensor)
     }
 
+    /// Adds a variable that starts as `value` and is its very storage, where that storage may be written to; else as
+    /// [`Params::add`]. Whoever else holds `value` sees the optimiser's steps.
+    ///
+    /// # Errors
+    /// Where a copy cannot be made.
+    pub fn take_over(&mut self, name: impl Into<String>, value: &Tensor) -> Result<Tensor> {
+        if !value.is_variable() {
+            return self.add(name, value);
+        }
+        let variable = Var::from_tensor(value)?;
+        let tensor = variable.as_tensor().clone();
+        self.entries.push((name.into(), variable));
+        Ok(tensor)
+    }
+
     /// Name and variable, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.entries.iter().map(|(name, variable)| (name.as_str(), variable))

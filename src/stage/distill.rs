@@ -210,7 +210,7 @@ impl Stage for Distill {
                 from_distributions(context, &args, measure, *temperature, &model, teacher.weights()?, &rows)?
             }
         };
-        model.save(&context.out, &params)?;
+        model.save(&context.out, &params, args.text.training.adapter("distill").as_ref())?;
         Ok(metrics)
     }
 }
@@ -233,7 +233,7 @@ fn from_text(
     }
     let taught = teacher_rows(context, args, loss, teacher, rows)?;
     let (examples, facts) = args.text.examples(context, model, &taught, model.context_length())?;
-    let (decoder, params) = model.trainable()?;
+    let (decoder, params) = model.trainable(args.text.training.adapter("distill").as_ref())?;
     let (params, metrics) = sft::train(decoder, params, &examples, &args.text.settings("distill"), &context.watch())?;
     Ok((params, facts.into_iter().chain(metrics).collect()))
 }
@@ -315,7 +315,7 @@ fn from_distributions(
     let (examples, facts) = args.text.examples(context, model, rows, positions)?;
     let divergence = Divergence { measure, temperature, vocabulary: model.tokenizer.max_id() as usize + 1 };
     let on_policy = on_policy(context, args, model, positions, rows)?;
-    let (decoder, params) = model.trainable()?;
+    let (decoder, params) = model.trainable(args.text.training.adapter("distill").as_ref())?;
     let (teacher, settings) = (teacher.frozen()?, args.text.settings("distill"));
     let (params, metrics) =
         train(decoder, params, &teacher, &examples, &divergence, on_policy.as_ref(), &settings, &context.watch())?;

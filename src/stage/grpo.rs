@@ -191,12 +191,13 @@ impl Stage for Grpo {
         let read = rows.len();
         let tasks = encode_prompts(context, &model, rows, args.max_completion_length.tokens)?;
         let reference = if args.kl_coef > 0.0 { Some(model.frozen()?) } else { None };
-        let (decoder, params) = model.trainable()?;
+        let lora = args.training.adapter("grpo");
+        let (decoder, params) = model.trainable(lora.as_ref())?;
         let (params, mut metrics) =
             train(decoder, params, reference, &tasks, &model.tokenizer, &settings, &context.watch())?;
         metrics.insert("data.prompts".to_string(), read as f64);
         metrics.insert("data.prompts_dropped".to_string(), (read - tasks.len()) as f64);
-        model.save(&context.out, &params)?;
+        model.save(&context.out, &params, lora.as_ref())?;
         Ok(metrics)
     }
 }

@@ -9,7 +9,7 @@ use crate::base::facts::{ModelFacts, TokenizerId};
 use crate::base::fs::{at, copy};
 use crate::base::kind::Kind;
 use crate::lang::signature::Signature;
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, adapter};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -72,7 +72,11 @@ impl Stage for Local {
 pub fn take_over(context: &StageContext, files: &Files) -> Result<Metrics, StageError> {
     let parameters = LanguageModel::load(files)?.parameters();
     for (name, path) in files {
-        copy(path, &context.out.join(name))?;
+        let target = context.out.join(name);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        }
+        copy(path, &target)?;
     }
     Ok(Metrics::from([("parameters".to_string(), parameters as f64)]))
 }
@@ -94,7 +98,8 @@ pub fn shape_of(folder: &Path) -> Option<ModelConfig> {
     ModelConfig::parse(&std::fs::read_to_string(folder.join("config.json")).ok()?).ok()
 }
 
-/// The files of a model folder that belong to the model: READMEs, other weight formats and folders stay behind.
+/// The files of a model folder that belong to the model, its adapter's included: READMEs, other weight formats and other
+/// folders stay behind.
 fn model_files(folder: &Path) -> Result<Files, StageError> {
     let mut files = Files::new();
     for entry in std::fs::read_dir(folder).map_err(|error| at(folder, error))? {
@@ -102,6 +107,12 @@ fn model_files(folder: &Path) -> Result<Files, StageError> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let wanted = [".json", ".safetensors", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
         if path.is_file() && wanted && !name.starts_with('.') {
+            files.insert(name, path);
+        }
+    }
+    for name in [adapter::CONFIG, adapter::WEIGHTS].map(|name| format!("{}/{name}", adapter::FOLDER)) {
+        let path = folder.join(&name);
+        if path.is_file() {
             files.insert(name, path);
         }
     }

@@ -52,9 +52,10 @@ arguments! {
         overlong: Overlong = Overlong::Drop;
         /// Several rows in one forward pass; attention and positions stay apart.
         packing: bool = true, source "TRL (packing)";
-        /// Whether the prompt is trained too: "completion" trains on the completion and its stop token alone.
+        /// What is trained on: "completion", the completion and its stop token alone; "assistant", every turn of the
+        /// assistant's, each with its stop token; "all", the prompt too.
         loss_on: LossOn = LossOn::Completion, aliases ["completion_only_loss", "train_on_inputs", "assistant_only_loss", "train_on_prompt"],
-            source "TRL (completion_only_loss)";
+            source "TRL (completion_only_loss, assistant_only_loss)";
         ..training: TrainingArgs;
     }
 }
@@ -90,12 +91,13 @@ impl Stage for Sft {
 
     fn run(&self, context: &StageContext) -> Result<Metrics, StageError> {
         let args: SftArgs = context.args()?;
-        let model = LanguageModel::load(context.input("model")?)?;
+        let mut model = LanguageModel::load(context.input("model")?)?;
         let rows = dataset::read(context, &args.data.input)?;
         let (examples, facts) = args.text.examples(context, &model, &rows, model.context_length())?;
-        let (decoder, params) = model.trainable()?;
+        let lora = args.text.training.adapter("sft");
+        let (decoder, params) = model.take_trainable(lora.as_ref())?;
         let (params, metrics) = train(decoder, params, &examples, &args.text.settings("sft"), &context.watch())?;
-        model.save(&context.out, &params)?;
+        model.save(&context.out, &params, lora.as_ref())?;
         Ok(facts.into_iter().chain(metrics).collect())
     }
 }

@@ -1,11 +1,13 @@
 //! The fields that every training stage shares, and the argument types they need.
 
 use super::arguments::{Argument, Percent, Steps, ToFields, arguments, choice, string_argument, variant};
+use crate::base::seed::Seed;
 use crate::data::encode::LossOn;
 use crate::data::prepare::Overlong;
 use crate::lang::signature::{Training, Variant};
 use crate::lang::types::{Dimension, Type};
 use crate::lang::value::Value;
+use crate::model::LoraConfig;
 use crate::nn::{AdamWConfig, Schedule, ScheduleShape as Shape, Warmup};
 use crate::train::budget::Budget;
 use crate::train::step::OptimiserSettings;
@@ -37,7 +39,7 @@ arguments! {
             source "transformers (max_grad_norm), arXiv:1211.5063";
         /// Low-rank adapters on the linear layers instead of training every weight; `none` trains them all.
         lora: Option<Adapter> = None, aliases ["peft_config", "use_peft", "use_lora", "peft"],
-            source "arXiv:2106.09685 (LoRA)", unbuilt "`lora`";
+            source "arXiv:2106.09685 (LoRA)";
         /// Number format of the matrix products. "bf16" keeps the weights and the optimiser's state in f32.
         dtype: Dtype = Dtype::F32, aliases ["bf16", "fp16", "torch_dtype", "precision", "mixed_precision"],
             source "arXiv:1710.03740 (mixed precision)", unbuilt "`dtype: \"bf16\"`";
@@ -191,7 +193,11 @@ impl Argument for Budget {
     }
 }
 
-string_argument!(LossOn { "completion" => LossOn::Completion, "all" => LossOn::All });
+string_argument!(LossOn {
+    "completion" => LossOn::Completion,
+    "assistant" => LossOn::Assistant,
+    "all" => LossOn::All,
+});
 string_argument!(Overlong { "drop" => Overlong::Drop, "error" => Overlong::Error, "truncate" => Overlong::Truncate });
 
 /// What every training stage says of its length.
@@ -253,6 +259,27 @@ impl TrainingArgs {
             },
             max_grad_norm: self.max_grad_norm,
         }
+    }
+
+    /// The adapters to train, where there are any; two kinds of stage with one seed draw from different streams.
+    pub fn adapter(&self, kind: &str) -> Option<LoraConfig> {
+        let Adapter::Lora(args) = self.lora.as_ref()?;
+        Some(LoraConfig {
+            rank: args.rank,
+            alpha: args.alpha,
+            dropout: args.dropout,
+            targets: args.targets.maps().map(str::to_string).collect(),
+            seed: Seed::new(self.seed).child(kind, 0).child("lora", 0),
+        })
+    }
+}
+
+impl LoraTargets {
+    /// The maps of a layer that get an adapter, by PEFT's names of modules.
+    fn maps(self) -> impl Iterator<Item = &'static str> {
+        let (attention, mlp) = (["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]);
+        let attention = attention.into_iter().filter(move |_| self != LoraTargets::Mlp);
+        attention.chain(mlp.into_iter().filter(move |_| self != LoraTargets::Attention))
     }
 }
 

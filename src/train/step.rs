@@ -2,7 +2,7 @@
 
 use super::resume::{Course, State, Tensors};
 use super::watch::TrainError;
-use crate::model::Decoder;
+use crate::model::{Decoder, lora};
 use crate::nn::{AdamW, AdamWConfig, Gradients, MissingGradients, Params, Schedule, clip_to_norm};
 use candle_core::{Device, Tensor};
 
@@ -33,7 +33,8 @@ pub struct Learner {
     max_grad_norm: f64,
     steps: u64,
     trained_tokens: f64,
-    gradients_checked: bool,
+    /// At how many first steps every parameter must have received a gradient.
+    checked_steps: u64,
 }
 
 /// The numbers of one optimiser step.
@@ -48,6 +49,8 @@ pub struct Applied {
 impl Learner {
     /// A learner at step 0 of `total`.
     pub fn new(decoder: Decoder, params: Params, settings: OptimiserSettings, total: u64) -> Self {
+        // Half of an adapter learns from the second step on.
+        let checked_steps = if lora::are_adapters(&params) { 2 } else { 1 };
         Learner {
             decoder,
             gradients: Gradients::new(&params),
@@ -57,7 +60,7 @@ impl Learner {
             max_grad_norm: settings.max_grad_norm,
             steps: 0,
             trained_tokens: 0.0,
-            gradients_checked: false,
+            checked_steps,
         }
     }
 
@@ -103,9 +106,8 @@ impl Learner {
         if !loss.is_finite() {
             return Err(diverged(at, &format!("the loss is {loss}")));
         }
-        if !self.gradients_checked {
-            self.gradients_checked = true;
-            self.gradients.check_all_received().map_err(|error| unreached(at, &error))?;
+        if self.optimiser.steps() < self.checked_steps {
+            self.check_gradients().map_err(|error| unreached(at, &error))?;
         }
         let grad_norm = clip_to_norm(&mut self.gradients, self.max_grad_norm);
         if !grad_norm.is_finite() {
@@ -113,15 +115,28 @@ impl Learner {
         }
         let learning_rate = self.schedule.at(self.steps);
         self.optimiser.step(&self.params, &self.gradients, learning_rate)?;
+        self.next_step();
+        Ok(Applied { grad_norm, learning_rate })
+    }
+
+    fn check_gradients(&self) -> Result<(), MissingGradients> {
+        let Err(MissingGradients { mut zero, not_finite }) = self.gradients.check_all_received() else { return Ok(()) };
+        zero.retain(|name| !lora::waits_for_its_partner(&self.params, name));
+        match zero.is_empty() && not_finite.is_empty() {
+            true => Ok(()),
+            false => Err(MissingGradients { zero, not_finite }),
+        }
+    }
+
+    fn next_step(&mut self) {
         self.gradients.reset();
         self.steps += 1;
-        Ok(Applied { grad_norm, learning_rate })
+        self.decoder.at_step(self.steps);
     }
 
     /// Counts a step whose batch taught nothing, so that data order and schedule go on.
     pub fn skip(&mut self) {
-        self.gradients.reset();
-        self.steps += 1;
+        self.next_step();
     }
 
     /// Ends the training.
@@ -152,8 +167,7 @@ impl Learner {
         let steps = find("adamw")("steps").map_or(Ok(state.step), |steps| Ok(u64::from(steps.to_vec1::<u32>()?[0])));
         self.optimiser.restore(steps.map_err(TrainError::Tensor)?, find("adamw"))?;
         self.steps = state.step;
-        // As straight through: the check belongs to the first step that was applied.
-        self.gradients_checked = self.optimiser.steps() > 0;
+        self.decoder.at_step(self.steps);
         if let Some(tokens) = state.tensors.get(TRAINED_TOKENS) {
             self.trained_tokens = tokens.to_vec1::<f64>()?[0];
         }

@@ -10,7 +10,7 @@ use crate::base::event::StageEvent;
 use crate::base::seed::Seed;
 use crate::base::state::Places;
 use crate::data::encode::Example;
-use crate::model::{Decoder, ModelConfig, random_weights};
+use crate::model::{Decoder, LoraConfig, ModelConfig, random_weights};
 use crate::nn::{AdamWConfig, Gradients, Params, Schedule, ScheduleShape, Warmup};
 use crate::rollout::{self, Prompt, Sampling};
 use candle_core::Tensor;
@@ -56,8 +56,24 @@ fn bits(params: &Params) -> Vec<u32> {
     params.tensors().into_iter().flat_map(values).map(f32::to_bits).collect()
 }
 
+/// The same model with adapters that drop inputs and whose B is not zero.
+fn adapted() -> (Decoder, Params) {
+    let (decoder, _) = model();
+    let targets = ["q_proj", "v_proj", "down_proj"].map(String::from).into();
+    let lora = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.3, targets, seed: Seed::new(4) };
+    let (adapted, params) = Decoder::adapted(decoder.config(), &decoder.weights(), &lora).unwrap();
+    for (_, variable) in params.iter() {
+        let moved = variable.as_detached_tensor().affine(1.0, 0.05).unwrap();
+        variable.set(&moved).unwrap();
+    }
+    (adapted, params)
+}
+
 fn gradient(streams: &[Stream]) -> Vec<f32> {
-    let (decoder, params) = model();
+    gradient_of(model(), streams)
+}
+
+fn gradient_of((decoder, params): (Decoder, Params), streams: &[Stream]) -> Vec<f32> {
     let mut gradients = Gradients::new(&params);
     for stream in streams {
         let (log_probs, _) = stream.log_probs(&decoder, 1.0).unwrap();
@@ -155,6 +171,47 @@ fn log_probabilities_of_the_sampler_equal_the_trainers() {
     assert!(largest < 1e-5, "they differ by {largest}");
 }
 
+/// What adapters drop belongs to the sample, not to its place.
+#[test]
+fn the_gradient_of_adapters_does_not_depend_on_packing_or_on_order_in_the_batch() {
+    let examples = examples();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let reversed: Vec<&Example> = examples.iter().rev().collect();
+    let packed = gradient_of(adapted(), &streams(&batch, true));
+    assert_close(&packed, &gradient_of(adapted(), &streams(&batch, false)));
+    assert_close(&packed, &gradient_of(adapted(), &streams(&reversed, true)));
+}
+
+#[test]
+fn the_gradient_does_not_depend_on_the_micro_batch_split() {
+    let examples = examples();
+    for split in 1..examples.len() {
+        let (first, second): (Vec<&Example>, Vec<&Example>) =
+            (examples[..split].iter().collect(), examples[split..].iter().collect());
+        let micro = [streams(&first, true), streams(&second, true)].concat();
+        let batch: Vec<&Example> = examples.iter().collect();
+        let whole = streams(&batch, true);
+        assert_close(&gradient(&whole), &gradient(&micro));
+        assert_close(&gradient_of(adapted(), &whole), &gradient_of(adapted(), &micro));
+    }
+}
+
+/// There is no padding to leave out: a sequence beside longer ones costs its own tokens and gets its own gradient.
+#[test]
+fn no_token_is_spent_on_padding_and_none_changes_a_gradient() {
+    let examples = examples();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let tokens: usize = examples.iter().map(Example::len).sum();
+    for packing in [true, false] {
+        assert_eq!(streams(&batch, packing).iter().map(|stream| stream.ids.len()).sum::<usize>(), tokens);
+    }
+    let sum = |parts: Vec<Vec<f32>>| -> Vec<f32> {
+        parts.into_iter().reduce(|sum, part| sum.iter().zip(&part).map(|(a, b)| a + b).collect()).unwrap()
+    };
+    let alone = batch.iter().map(|&example| gradient(&streams(&[example], true))).collect();
+    assert_close(&gradient(&streams(&batch, true)), &sum(alone));
+}
+
 #[test]
 fn a_neighbour_in_the_stream_changes_nothing() {
     let examples = examples();
@@ -167,7 +224,35 @@ fn a_neighbour_in_the_stream_changes_nothing() {
     assert_eq!(first(&examples[3]), first(&examples[6]));
 }
 
+/// A neighbour that is not trained on: whatever stands in it, the gradient is that of the sample alone.
+#[test]
+fn packing_isolates_gradients_from_a_perturbed_neighbour() {
+    let examples = examples();
+    let neighbour = |shift: u32| {
+        let ids = examples[8].ids.iter().map(|id| (id + shift) % 50).collect();
+        Example { ids, mask: vec![false; examples[8].len()] }
+    };
+    let sample = &examples[5];
+    for before in [true, false] {
+        let with = |other: &Example| {
+            let batch = if before { [other, sample] } else { [sample, other] };
+            gradient(&streams(&batch, true))
+        };
+        assert_eq!(with(&neighbour(0)), with(&neighbour(7)));
+        assert_close(&with(&neighbour(0)), &gradient(&streams(&[sample], true)));
+    }
+}
+
 fn run(states: &Path, stop: &AtomicBool, stop_after: u64) -> Result<Vec<u32>, TrainError> {
+    run_of(model(), states, stop, stop_after)
+}
+
+fn run_of(
+    (decoder, params): (Decoder, Params),
+    states: &Path,
+    stop: &AtomicBool,
+    stop_after: u64,
+) -> Result<Vec<u32>, TrainError> {
     let events = |event: StageEvent| {
         if matches!(event, StageEvent::Progress { step, .. } if step == stop_after) {
             stop.store(true, Ordering::Relaxed);
@@ -175,7 +260,6 @@ fn run(states: &Path, stop: &AtomicBool, stop_after: u64) -> Result<Vec<u32>, Tr
     };
     let places = Places::closed(states);
     let watch = Watch { events: &events, stop, states: Some(&places), checkpoint_seconds: 1e9 };
-    let (decoder, params) = model();
     train(decoder, params, &examples(), &settings(true), &watch).map(|(params, _)| bits(&params))
 }
 
@@ -190,6 +274,45 @@ fn stopped_and_resumed_equals_straight_through_to_the_bit() {
         assert!(matches!(ended, Err(TrainError::Interrupted { saved_at: Some(at) }) if at == stop_after), "{ended:?}");
     }
     assert_eq!(run(&states, &go, u64::MAX).unwrap(), straight);
+}
+
+/// A fresh adapter: at the first step half of it has no gradient yet, and every step drops other inputs.
+#[test]
+fn adapters_resume_to_the_bit() {
+    let fresh = || {
+        let (decoder, _) = model();
+        let targets = ["q_proj", "up_proj"].map(String::from).into();
+        let lora = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.3, targets, seed: Seed::new(4) };
+        Decoder::adapted(decoder.config(), &decoder.weights(), &lora).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let go = AtomicBool::new(false);
+    let straight = run_of(fresh(), &folder.path().join("straight"), &go, u64::MAX).unwrap();
+    let states = folder.path().join("stopped");
+    for stop_after in [1, 4] {
+        let ended = run_of(fresh(), &states, &AtomicBool::new(false), stop_after);
+        assert!(matches!(ended, Err(TrainError::Interrupted { saved_at: Some(at) }) if at == stop_after), "{ended:?}");
+    }
+    assert_eq!(run_of(fresh(), &states, &go, u64::MAX).unwrap(), straight);
+}
+
+#[test]
+fn an_adapter_that_no_gradient_reaches_ends_the_first_step_by_name() {
+    let (decoder, _) = model();
+    let targets = vec!["q_proj".to_string()];
+    let lora = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0, targets, seed: Seed::new(4) };
+    let (_, params) = Decoder::adapted(decoder.config(), &decoder.weights(), &lora).unwrap();
+    // The loss of a decoder without these adapters.
+    let examples = examples();
+    let batch: Vec<&Example> = examples.iter().collect();
+    let (other, _) = model();
+    let mut learner = Learner::new(other, params, settings(true).optimiser, 1);
+    for stream in streams(&batch, true) {
+        let (log_probs, _) = stream.log_probs(&learner.decoder, 1.0).unwrap();
+        learner.add_gradient(&log_probs.sum_all().unwrap(), stream.rows.len()).unwrap();
+    }
+    let message = learner.apply(1.0).unwrap_err().to_string();
+    assert!(message.contains("lora_B") && !message.contains("lora_A"), "{message}");
 }
 
 #[test]

@@ -215,12 +215,13 @@ let mimic   = distill { teacher: teacher, data: q.train, loss: text(keep: tagged
 pipeline star = teacher |> repeat(star_round, times: 2) |> evaluate(q.exam)
 let ranked  = distill { teacher: teacher, data: q.train, loss: kl(top_k: 8), budget: 1steps, batch: 8seqs }
 let meeting = distill { teacher: teacher, data: q.train, loss: jsd(beta: 0.1), budget: 1steps, batch: 8seqs }
-pipeline kd   = q.base |> mimic |> ranked |> meeting
+let adapt   = sft { data: q.train, budget: 2steps, batch: 8seqs, lora: lora(4) }
+pipeline kd   = q.base |> mimic |> ranked |> meeting |> adapt |> merge
 pipeline rl   = teacher |> (q.reason with { overlong: soft(12tok) })
 pipeline data = q.train |> take(40, order: "shuffled")
   |> mix(arith_problems { split: "train", items: 20, levels: [2] }, weights: [2, 1], order: "interleaved")
   |> split("train", share: 80%) |> dedup(by: "prompt") |> decontaminate(against: [q.test], ngram: 12)
-  |> map_format(prompt: "{{ prompt }} Be brief.", answer: "{{ answer }}")
+  |> map_format(prompt: "{{ prompt }} Be brief.", answer: "{{ answer }}") |> few_shot(q.train |> take(3), shots: 2)
   |> exec { cmd: ["cp", "input/data.jsonl", "out"], code: [], takes: "dataset" }
 "#,
     r#"let rows = jsonl("rows.jsonl")

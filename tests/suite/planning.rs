@@ -187,13 +187,13 @@ fn sweeps_are_explained_cell_by_cell() {
 #[test]
 fn a_stage_that_cannot_run_is_blocked_with_what_needs_it() {
     let project = project();
-    project.write("later.srlm", "let base = std.models.tiny()\npipeline later = base |> merge |> sft { data: jsonl(\"rows.jsonl\") }\npipeline now = jsonl(\"rows.jsonl\")\n");
+    project.write("later.srlm", "let base = std.models.tiny()\nlet half = sft { data: jsonl(\"rows.jsonl\"), dtype: \"bf16\" }\nlet after = sft { data: jsonl(\"rows.jsonl\") }\npipeline later = base |> half |> after\npipeline now = jsonl(\"rows.jsonl\")\n");
     let plan = planned(&project.srlm(&["plan", "later.srlm", "--json"]).ok());
-    assert_eq!(plan["merge"], ["blocked", "unbuilt", "this version cannot run `merge` yet"]);
-    assert_eq!(plan["sft"], ["blocked", "input_blocked", "its input `model` comes from `merge`, which is blocked"]);
+    assert_eq!(plan["half"], ["blocked", "unbuilt", "this version cannot run `dtype: \"bf16\"` yet"]);
+    assert_eq!(plan["after"], ["blocked", "input_blocked", "its input `model` comes from `half`, which is blocked"]);
     let text = project.srlm(&["plan", "later.srlm"]).ok().out();
     assert!(text.contains("BLOCKED") && text.contains("2 blocked"), "{text}");
-    let why = project.srlm(&["why", "later.srlm", "merge"]).ok().out();
+    let why = project.srlm(&["why", "later.srlm", "half"]).ok().out();
     assert!(why.contains("is blocked: this version cannot run"), "{why}");
     assert_eq!(project.srlm(&["run", "later.srlm"]).code(), Some(2));
     project.srlm(&["run", "later.srlm", "--target", "now"]).ok();

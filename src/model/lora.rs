@@ -1,6 +1,7 @@
 //! Low-rank adapters of a decoder's maps: which maps have one, how it starts, and what it drops in training.
 
 use crate::base::seed::Seed;
+use crate::model::{ModelConfig, expected_weights};
 use crate::nn::ops::mix;
 use crate::nn::{Lora, Params};
 use candle_core::{Device, Result, Tensor};
@@ -29,6 +30,13 @@ impl LoraConfig {
     /// The factor before B·A.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
+    }
+
+    /// Numbers in all adapters of a model of that shape.
+    pub fn parameters(&self, config: &ModelConfig) -> usize {
+        let adapted = |name: &str| self.targets.iter().any(|target| name.ends_with(&format!(".{target}.weight")));
+        let weights = expected_weights(config).unwrap_or_default();
+        weights.iter().filter(|(name, _)| adapted(name)).map(|(_, shape)| self.rank * shape.iter().sum::<usize>()).sum()
     }
 
     /// A fresh adapter for the map of that full name, its matrices added to `params`; none where it is no target.

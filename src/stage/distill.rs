@@ -173,7 +173,11 @@ impl Stage for Distill {
         let args = DistillArgs::deserialize(args).ok()?;
         let (student, teacher) = (sizes.model("model")?, sizes.model(&args.teacher.input)?);
         let longest = memory::longest(&student, sizes, &args.data.input);
-        let learning = |longest| memory::training(&student, args.text.tokens_a_pass(&student, longest));
+        let lora = args.text.training.adapter("distill");
+        let learning = |longest| {
+            let tokens = args.text.tokens_a_pass(&student, longest);
+            memory::training(&student, tokens, lora.as_ref()) + memory::kept(&student, lora.as_ref())
+        };
         let (asked, read) = (memory::asked(&teacher), memory::weights(&student));
         let length = args.max_completion_length.tokens;
         let needed = match &args.loss {

@@ -176,7 +176,9 @@ impl Stage for Grpo {
         let tokens = memory::tokens_a_pass(sequences, longest.min(config.max_position_embeddings), true);
         let copies = if args.kl_coef > 0.0 { 2 } else { 1 };
         let generation = memory::generation(&config, sequences, prompt, length);
-        Some(memory::BASE + memory::training(&config, tokens) + copies * memory::weights(&config) + generation)
+        let lora = args.training.adapter("grpo");
+        let learning = memory::training(&config, tokens, lora.as_ref()) + memory::kept(&config, lora.as_ref());
+        Some(memory::BASE + learning + copies * memory::weights(&config) + generation)
     }
 
     fn memory_settings(&self) -> &'static [&'static str] {

@@ -1,14 +1,15 @@
 //! How much memory a stage needs, before it runs: plain formulas, held against measured peaks (docs/log.md).
 //!
-//! With P the bytes of a model's weights in f32, a training holds them as they were read and as they are trained, their
-//! gradient, AdamW's two moments (arXiv:1412.6980) and, while a state is saved, a copy of the moments: 7 P. A generation
-//! holds the weights and a copy laid out for it: 2 P. Beside them stand what a pass keeps for each token
+//! With P the bytes of a model's weights in f32, a training holds them where they were read, their gradient, AdamW's two
+//! moments (arXiv:1412.6980) and, while a state is saved, a copy of the moments: 6 P, and P more where the weights as they
+//! were read stay. With adapters the weights stand once, and the same is held of the adapters alone. A generation holds the
+//! weights and a copy laid out for it: 2 P. Beside them stand what a pass keeps for each token
 //! (`nn/ops/decoder_layer.rs` lists it; arXiv:2205.05198 counts so, too) and the keys and values of the sequences at
 //! work (arXiv:2211.05102).
 
 use super::sampling::SEQUENCES_AT_ONCE;
 use super::{Files, Stage};
-use crate::model::{ModelConfig, checkpoint, expected_weights};
+use crate::model::{LoraConfig, ModelConfig, checkpoint, expected_weights};
 use crate::train::stream::TOKENS_A_PASS;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -18,7 +19,9 @@ use std::io::Read;
 /// What every worker needs: its program, a tokenizer, some rows.
 pub const BASE: u64 = 64 << 20;
 /// Copies of the weights in a training.
-const TRAINING_COPIES: u64 = 7;
+const TRAINING_COPIES: u64 = 6;
+/// Passes' worth of what is kept for the way back where layers have adapters: their ops keep each result.
+const ADAPTED_PASSES: u64 = 2;
 /// Copies of the weights in a generation.
 const GENERATION_COPIES: u64 = 2;
 /// The most that the head holds of logits and their gradient at one time.
@@ -72,9 +75,20 @@ pub fn weights(config: &ModelConfig) -> u64 {
     4 * all.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum::<u64>()
 }
 
-/// Bytes of a training whose largest pass has so many tokens.
-pub fn training(config: &ModelConfig, tokens: usize) -> u64 {
-    TRAINING_COPIES * weights(config) + activations(config, tokens)
+/// Bytes of a training whose largest pass has so many tokens, of every weight or of adapters.
+pub fn training(config: &ModelConfig, tokens: usize, lora: Option<&LoraConfig>) -> u64 {
+    match lora {
+        None => TRAINING_COPIES * weights(config) + activations(config, tokens),
+        Some(lora) => {
+            let adapters = 4 * lora.parameters(config) as u64;
+            weights(config) + TRAINING_COPIES * adapters + ADAPTED_PASSES * activations(config, tokens)
+        }
+    }
+}
+
+/// Bytes of the weights as they were read, where a training has a copy of its own: adapters share them.
+pub fn kept(config: &ModelConfig, lora: Option<&LoraConfig>) -> u64 {
+    if lora.is_some() { 0 } else { weights(config) }
 }
 
 /// Bytes that a pass of training keeps for `tokens` tokens: each layer its input and what its way back needs, a layer
@@ -199,9 +213,18 @@ mod tests {
     #[test]
     fn memory_grows_with_the_batch_as_far_as_a_pass_does() {
         let needed = |batch| Sft.memory(&sft(batch), &Known).unwrap();
-        assert!(needed(1) > BASE + 7 * weights(&Known.model("model").unwrap()));
+        assert!(needed(1) > BASE + 6 * weights(&Known.model("model").unwrap()));
         assert!(needed(1) < needed(16) && needed(16) < needed(64));
         assert_eq!(needed(1 << 10), needed(1 << 14), "a pass has no more than so many tokens");
+    }
+
+    #[test]
+    fn adapters_need_the_weights_once() {
+        let mut args = sft(1);
+        let (whole, weights) = (Sft.memory(&args, &Known).unwrap(), weights(&Known.model("model").unwrap()));
+        args["lora"] = json!({ "lora": { "rank": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear" } });
+        let adapted = Sft.memory(&args, &Known).unwrap();
+        assert!(adapted > BASE + weights && adapted + 3 * weights < whole, "{adapted} beside {whole}");
     }
 
     #[test]

@@ -81,8 +81,9 @@ impl Stage for Sft {
     fn memory(&self, args: &Json, sizes: &dyn Sizes) -> Option<u64> {
         let args = SftArgs::deserialize(args).ok()?;
         let config = sizes.model("model")?;
+        let lora = args.text.training.adapter("sft");
         let longest = memory::longest(&config, sizes, &args.data.input);
-        Some(memory::BASE + memory::training(&config, args.text.tokens_a_pass(&config, longest)))
+        Some(memory::BASE + memory::training(&config, args.text.tokens_a_pass(&config, longest), lora.as_ref()))
     }
 
     fn memory_settings(&self) -> &'static [&'static str] {

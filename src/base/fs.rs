@@ -2,6 +2,7 @@
 //! here, so that the crash model of the tests hears of it.
 
 use super::failpoint::failpoint;
+use super::flushing;
 use super::fs_trace::{Change, tell};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -9,9 +10,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How many files are flushed at the same time.
-const SYNC_THREADS: usize = 16;
 
 /// Writes `bytes` to `path` by way of a temporary name, `fsync` and rename.
 ///
@@ -156,28 +154,16 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Flushes files and folders to the disk, many at the same time: what waits is the disk, and it serves several at once
-/// as fast as one.
+/// Flushes files and folders to the disk, many at the same time.
 ///
 /// # Errors
 /// Whatever the file system says, with the path in the message.
-pub fn sync_paths<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<()> {
-    let sync = |path: &Path| {
+pub fn sync_paths<P: AsRef<Path>>(paths: &[P]) -> io::Result<()> {
+    flushing::at_once(paths, |path| {
         let file = File::open(path).map_err(|error| at(path, error))?;
         file.sync_all().map_err(|error| at(path, error))?;
         tell(if path.is_dir() { Change::FlushedFolder(path) } else { Change::FlushedFile(path) });
         Ok(())
-    };
-    let sync_several = |paths: &[P]| paths.iter().try_for_each(|path| sync(path.as_ref()));
-    let [first, rest @ ..] = paths else { return Ok(()) };
-    if rest.is_empty() {
-        return sync(first.as_ref());
-    }
-    std::thread::scope(|scope| {
-        let several = paths.chunks(paths.len().div_ceil(SYNC_THREADS));
-        let threads: Vec<_> = several.map(|paths| scope.spawn(move || sync_several(paths))).collect();
-        let broken = |_| Err(io::Error::other("a thread that flushes files ended early"));
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(broken))
     })
 }
 

@@ -1,24 +1,36 @@
 //! Memory of this machine and of this process, as the kernel counts it.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The first version of control groups writes a limit of about this, in bytes, where it has none.
+const NO_LIMIT: u64 = 1 << 62;
 
 /// The most memory that this process ever had at once, in bytes; none where the system does not say.
 pub fn own_peak() -> Option<u64> {
-    field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
+    field(&read(Path::new("/proc/self/status"))?, "VmHWM")
 }
 
 /// What can be had without pushing anything else out, in bytes: what the machine has free or could free at once, or
 /// what this process's control groups still allow, whichever is less. None where the system does not say.
 pub fn available() -> Option<u64> {
-    let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable");
+    let machine = field(&read(Path::new("/proc/meminfo"))?, "MemAvailable");
     machine.into_iter().chain(groups().iter().filter_map(|group| group.left())).min()
 }
 
 /// All there is, in bytes: the machine's memory, or the least that a control group of this process allows.
 pub fn total() -> Option<u64> {
-    let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal");
+    let machine = field(&read(Path::new("/proc/meminfo"))?, "MemTotal");
     machine.into_iter().chain(groups().iter().filter_map(|group| group.limit())).min()
+}
+
+/// A file of the kernel's, which claims to have no size: room for all of it from the start saves a dozen reads of small
+/// pieces, and `run` asks before every stage.
+fn read(path: &Path) -> Option<String> {
+    let mut text = String::with_capacity(8192);
+    File::open(path).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// A line `Name:   123 kB` of a file below `/proc`, in bytes.
@@ -38,25 +50,27 @@ struct Group {
 
 impl Group {
     fn limit(&self) -> Option<u64> {
-        self.number(self.limit)
+        self.number(self.limit).filter(|&limit| limit < NO_LIMIT)
     }
 
     fn left(&self) -> Option<u64> {
-        let stat = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
+        // Most groups have none, and the rest need not be read then.
+        let limit = self.limit()?;
+        let stat = read(&self.folder.join("memory.stat")).unwrap_or_default();
         let cache = stat.lines().find_map(|line| line.strip_prefix(self.cache)?.trim().parse::<u64>().ok());
         let used = self.number(self.usage)?.saturating_sub(cache.unwrap_or(0));
-        Some(self.limit()?.saturating_sub(used))
+        Some(limit.saturating_sub(used))
     }
 
     /// A file that holds one number; `max` is none.
     fn number(&self, name: &str) -> Option<u64> {
-        fs::read_to_string(self.folder.join(name)).ok()?.trim().parse().ok()
+        read(&self.folder.join(name))?.trim().parse().ok()
     }
 }
 
 /// The groups this process is in, and those around them: each of them limits it.
 fn groups() -> Vec<Group> {
-    groups_of(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default(), Path::new("/sys/fs/cgroup"))
+    groups_of(&read(Path::new("/proc/self/cgroup")).unwrap_or_default(), Path::new("/sys/fs/cgroup"))
 }
 
 fn groups_of(membership: &str, root: &Path) -> Vec<Group> {
@@ -83,6 +97,7 @@ fn groups_of(membership: &str, root: &Path) -> Vec<Group> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn this_process_has_had_some_of_what_there_is() {
@@ -112,7 +127,9 @@ mod tests {
         fs::create_dir_all(root.path().join("memory")).unwrap();
         fs::write(root.path().join("memory/memory.limit_in_bytes"), "5000").unwrap();
         fs::write(root.path().join("memory/memory.usage_in_bytes"), "1000").unwrap();
-        let groups = groups_of("7:cpu,cpuacct:/x\n4:memory:/\n", root.path());
+        fs::create_dir_all(root.path().join("memory/free")).unwrap();
+        fs::write(root.path().join("memory/free/memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
+        let groups = groups_of("7:cpu,cpuacct:/x\n4:memory:/free\n", root.path());
         assert_eq!(groups.iter().filter_map(Group::left).collect::<Vec<_>>(), [4000]);
     }
 }

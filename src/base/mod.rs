@@ -7,6 +7,7 @@ pub(crate) mod disk_model;
 pub mod event;
 pub mod facts;
 pub mod failpoint;
+mod flushing;
 pub mod fs;
 pub mod fs_trace;
 pub mod hash_file;

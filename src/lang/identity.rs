@@ -4,13 +4,13 @@ use super::name::Name;
 use super::program::StageCall;
 use super::value::{Quantity, RewardSum, Value};
 
-/// Kind, version, arguments and inputs; names and places are not part of it. The kind in its version says what the
-/// arguments are called.
+/// Kind, version, arguments and inputs; the call's name and places are not part of it. Arguments go with their names: one
+/// that was added to a kind later is left out where it has its default, so that their order alone tells nothing.
 pub(super) fn identity(call: &StageCall) -> Vec<u8> {
     let mut out = Bytes(Vec::with_capacity(1024));
     out.text(&call.kind);
     out.number(u64::from(call.version));
-    call.args.iter().for_each(|(_, value)| out.value(value));
+    out.fields(&call.args);
     out.number(call.inputs.len() as u64);
     for (role, id) in &call.inputs {
         out.text(role);

@@ -68,6 +68,9 @@ impl Kept {
 
     fn append(&self, answers: &[(Digest, Answer)]) -> io::Result<()> {
         let is_new = !self.path.exists();
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
         // Several stages may ask one model at a time. A file system without locks appends whole lines all the same.
         let _ = file.lock();

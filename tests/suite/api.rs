@@ -131,7 +131,11 @@ fn a_server_teaches_writes_and_is_evaluated_and_is_asked_once() {
     assert_eq!(metrics(&more.objects(), "generate")["completions"], json!(14.0));
     let fresh: BTreeSet<String> = server.asked()[asked..].iter().map(prompt).collect();
     assert_eq!(fresh, BTreeSet::from(["What is 12 + 0?".to_string(), "What is 13 + 0?".to_string()]));
-    assert_hidden(&lab, &[words, scores, taught, again, more]);
+    // Computed anew, it is asked anew.
+    let asked = server.asked().len();
+    let fresh = lab.srlm(&["run", "a.srlm", "--target", "words", "--fresh", "words"]).ok();
+    assert_eq!(server.asked().len(), asked + REQUESTS + 2, "{}", fresh.out());
+    assert_hidden(&lab, &[words, scores, taught, again, more, fresh]);
 }
 
 #[test]

@@ -242,7 +242,7 @@ impl Engine<'_> {
     ) -> Result<Result<Job, StageError>, StoreError> {
         let node = self.node(index);
         let files = |(role, digest): (&String, &Digest)| Ok((role.clone(), self.world.store.artifact(digest)?.files()));
-        let teachers = self.teachers(node, inputs)?;
+        let teachers = self.teachers(index, inputs, attempt)?;
         let inputs = inputs.iter().map(files).collect::<Result<_, StoreError>>()?;
         let locate = |path: &String| Ok((path.clone(), (self.world.locate)(path).map_err(StageError::input)?));
         let paths = node.contents.keys().map(locate).collect::<Result<_, StageError>>();
@@ -271,13 +271,20 @@ impl Engine<'_> {
     /// is reached is said by the file that is run now.
     fn teachers(
         &self,
-        node: &Node,
+        asking: usize,
         inputs: &BTreeMap<String, Digest>,
+        attempt: &Attempt,
     ) -> Result<BTreeMap<String, Teacher>, StoreError> {
         let mut found = BTreeMap::new();
-        for (role, index) in node.inputs.iter().filter(|(_, index)| self.node(*index).output == Kind::Teacher) {
+        for (role, index) in
+            self.node(asking).inputs.iter().filter(|(_, index)| self.node(*index).output == Kind::Teacher)
+        {
             let Some(digest) = inputs.get(role) else { continue };
-            let answers = self.world.store.prepare_answers(digest)?;
+            // As with completions: what it answered before is asked again.
+            let answers = match self.is_fresh(asking) {
+                true => attempt.work(),
+                false => self.world.store.prepare_answers(digest)?,
+            };
             found.insert(role.clone(), Teacher { args: self.node(*index).args(), answers });
         }
         Ok(found)

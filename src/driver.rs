@@ -7,6 +7,7 @@ mod disk;
 pub mod doc;
 mod fix;
 pub mod format;
+pub mod grade;
 pub mod graph;
 mod inputs;
 mod leaks;

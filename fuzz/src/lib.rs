@@ -1,4 +1,5 @@
-//! The language without the rest of the tool: the very files of `../src`, compiled in a moment and instrumented alone.
+//! The language and the grader without the rest of the tool: the very files of `../src`, compiled in a moment and
+//! instrumented alone.
 
 #[path = "../../src/base/mod.rs"]
 pub mod base;
@@ -6,6 +7,16 @@ pub mod base;
 pub mod diag;
 #[path = "../../src/lang/mod.rs"]
 pub mod lang;
+
+#[path = "../../src/data/boxed.rs"]
+mod boxed;
+#[path = "../../src/reward/grade/mod.rs"]
+pub mod grade;
+
+/// The one file of the data room that the grader uses.
+mod data {
+    pub use crate::boxed;
+}
 
 #[path = "../../src/lang/tests/catalogue.rs"]
 mod catalogue;

@@ -174,6 +174,8 @@ pub enum Command {
         #[command(subcommand)]
         command: super::bench::Command,
     },
+    /// Judge completions by their gold answers, with the grader of rewards and evaluations
+    Grade(super::grade::GradeArgs),
     /// Make a model folder with random weights in the shape of Qwen2
     InitModel(InitModel),
     /// Serve an editor over standard input and output: diagnostics, hover, completion, rename and more

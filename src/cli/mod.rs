@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod fmt;
 mod generate;
+mod grade;
 mod graph;
 mod how;
 mod init_model;
@@ -62,6 +63,7 @@ fn dispatch(cli: &Cli) -> u8 {
         Command::Check(args) => check::check(args, output),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Fmt(args) => fmt::fmt(args, output),
+        Command::Grade(args) => grade::grade(args, output),
         Command::Doc(args) => doc::doc(args, output),
         Command::Graph(args) => graph::graph(args, output),
         Command::Show { program, node, samples } => show::show(program, node, *samples, &cli.global, output),

@@ -5,8 +5,9 @@ use crate::base::fs::write_atomic;
 use crate::base::measure::Measure;
 use crate::base::seed::Seed;
 use crate::data::row::Row;
-use crate::reward::answer::{self, Marker, Rule, Search};
-use crate::reward::math;
+use crate::reward::grade::judge::{canonical, judge};
+use crate::reward::grade::profile::Profile;
+use crate::reward::grade::rule::Rule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -69,9 +70,10 @@ pub struct SampleScore {
 pub type Summary = BTreeMap<String, f64>;
 
 /// Scores the completions of one row; none where the row has no gold answer.
-pub fn score_item(bench: &str, row: &Row, completions: &[Completion], search: Search) -> Option<ItemScore> {
+pub fn score_item(bench: &str, row: &Row, completions: &[Completion], profile: Profile) -> Option<ItemScore> {
     let gold = row.answer.as_deref()?;
-    let answers: Vec<_> = completions.iter().map(|completion| score_sample(gold, completion, search)).collect();
+    let mut answers: Vec<_> = completions.iter().map(|completion| score_sample(gold, completion, profile)).collect();
+    join_votes(&mut answers);
     Some(ItemScore {
         bench: bench.to_string(),
         id: row.id.clone(),
@@ -83,15 +85,35 @@ pub fn score_item(bench: &str, row: &Row, completions: &[Completion], search: Se
     })
 }
 
-fn score_sample(gold: &str, completion: &Completion, search: Search) -> SampleScore {
-    let found = answer::find(&completion.text, search, Marker::Any);
+fn score_sample(gold: &str, completion: &Completion, profile: Profile) -> SampleScore {
+    let grade = profile.grade(gold, &completion.text);
     SampleScore {
-        correct: found.answer.as_deref().is_some_and(|answer| math::equal(gold, answer)),
-        answer: found.answer.as_deref().map(math::canonical),
-        rule: found.rule,
+        correct: grade.correct,
+        answer: grade.extracted.as_deref().map(canonical),
+        rule: grade.rule,
         tokens: completion.tokens,
         truncated: completion.truncated,
         completion: completion.text.clone(),
+    }
+}
+
+/// The most different answers to one item that are compared with each other.
+const MAX_JOINED: usize = 32;
+
+/// Gives equal answers in different forms, such as `x^2-1` and `(x-1)(x+1)`, the form of the first, so that they are
+/// one answer when votes are counted. Different numbers have different forms already.
+fn join_votes(answers: &mut [SampleScore]) {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/'));
+    let mut forms: Vec<String> = Vec::new();
+    for answer in answers.iter_mut().filter_map(|sample| sample.answer.as_mut()) {
+        if forms.contains(answer) {
+            continue;
+        }
+        let equal = |form: &&String| !(is_number(form) && is_number(answer)) && judge(form, answer).accepts();
+        match forms.iter().take(MAX_JOINED).find(equal) {
+            Some(form) => answer.clone_from(form),
+            None => forms.push(answer.clone()),
+        }
     }
 }
 
@@ -213,7 +235,7 @@ mod tests {
         let mut row = Row::new(format!("q{id}"), None, Some("18".into()));
         row.id = id.to_string();
         let completions: Vec<_> = texts.iter().map(|text| completion(text)).collect();
-        score_item("arith", &row, &completions, Search::Lenient).unwrap()
+        score_item("arith", &row, &completions, Profile::Lenient).unwrap()
     }
 
     #[test]
@@ -237,6 +259,17 @@ mod tests {
         assert_eq!((summary["pass@3"], summary["maj@3"]), (0.5, 0.5));
         assert!((summary["pass@1"] - 1.0 / 3.0).abs() < 1e-12);
         assert!((summary["accuracy"] - summary["pass@1"]).abs() < 1e-12);
+    }
+
+    #[test]
+    fn equal_answers_vote_together_in_whatever_form() {
+        let texts = ["\\boxed{x^2-1}", "\\boxed{(x-1)(x+1)}", "\\boxed{2x}", "\\boxed{\\frac{6}{3}}", "\\boxed{2}"];
+        let row = Row::new("q", None, Some("x^2-1".into()));
+        let completions: Vec<_> = texts.iter().map(|text| completion(text)).collect();
+        let scored = score_item("algebra", &row, &completions, Profile::Lenient).unwrap();
+        let forms: Vec<_> = scored.answers.iter().map(|sample| sample.answer.as_deref().unwrap()).collect();
+        assert_eq!(forms, ["x^2-1", "x^2-1", "2x", "2", "2"]);
+        assert_eq!((scored.correct, scored.majority()), (2, 0.5));
     }
 
     #[test]

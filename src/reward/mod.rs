@@ -1,10 +1,7 @@
-//! Floor 3: judging completions. Rewards and evaluation call the same verifiers.
+//! Floor 3: judging completions. Rewards and evaluation call the same grader.
 
-pub mod answer;
 pub mod format;
-mod latex;
-pub mod math;
-mod unit;
+pub mod grade;
 pub mod verifier;
 
 pub use verifier::{RewardError, RewardPart, RewardScore, RewardSum, RewardTerm, VERIFIERS, Verifier, find};

@@ -1,7 +1,8 @@
 //! The catalogue of verifiers, and the weighted sums of them that a stage declares.
 
-use super::answer::{self, Marker, Search};
-use super::{format, math};
+use super::grade::extract::Marker;
+use super::grade::profile::grade_marked;
+use super::{format, grade};
 use crate::data::row::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,7 +39,7 @@ pub struct Verifier {
 pub static VERIFIERS: &[Verifier] = &[
     Verifier {
         name: "correct",
-        version: 1,
+        version: grade::VERSION,
         doc: "1 where the marked final answer equals the row's gold answer, else 0; rows without a gold are left out.",
         settings: &[Setting {
             name: "marker",
@@ -71,8 +72,7 @@ pub fn find(name: &str) -> Option<&'static Verifier> {
 fn correct(row: &Row, completion: &str, args: &Args) -> Option<f64> {
     let gold = row.answer.as_deref()?;
     let marker = args.get("marker").and_then(|value| Marker::deserialize(value).ok()).unwrap_or(Marker::Any);
-    let found = answer::find(completion, Search::Strict, marker);
-    Some(f64::from(u8::from(found.answer.is_some_and(|answer| math::equal(gold, &answer)))))
+    Some(f64::from(u8::from(grade_marked(gold, completion, marker).correct)))
 }
 
 /// A weighted sum of verifiers plus a constant, as a stage's canonical arguments hold it.
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn term(weight: f64, reward: &str) -> Value {
-        json!({"weight": weight, "reward": reward, "version": 1, "args": {}})
+        json!({"weight": weight, "reward": reward, "version": find(reward).map_or(1, |found| found.version), "args": {}})
     }
 
     fn row() -> Row {
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn the_marker_is_a_setting() {
         let boxed = sum(json!({"offset": 0.0, "terms": [
-            {"weight": 1.0, "reward": "correct", "version": 1, "args": {"marker": "boxed"}}]}));
+            {"weight": 1.0, "reward": "correct", "version": grade::VERSION, "args": {"marker": "boxed"}}]}));
         boxed.check().unwrap();
         assert_eq!(boxed.evaluate(&row(), "#### 18").total, Some(0.0));
         assert_eq!(boxed.evaluate(&row(), "\\boxed{18}").total, Some(1.0));
@@ -248,7 +248,7 @@ mod tests {
         assert!(check(term(1.0, "corect")).contains("correct, tagged, think_answer"));
         assert!(check(json!({"weight": 1.0, "reward": "tagged", "version": 9})).contains("version 9"));
         assert!(
-            check(json!({"weight": 1.0, "reward": "correct", "version": 1, "args": {"marker": "x"}}))
+            check(json!({"weight": 1.0, "reward": "correct", "version": grade::VERSION, "args": {"marker": "x"}}))
                 .contains("marker")
         );
     }

@@ -13,7 +13,8 @@ use crate::eval::score::{Completion, ItemScore, Summary, score_item, write_score
 use crate::lang::signature::{Signature, Variant};
 use crate::lang::types::Type;
 use crate::lang::value::Value;
-use crate::reward::answer::Search;
+use crate::reward::grade;
+use crate::reward::grade::profile::Profile;
 use crate::rollout::Sampling;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 
 /// The stage kind.
 pub struct Evaluate;
+
+/// Raised whenever the same completions would be scored or counted in another way; verdicts have a version of their own.
+const REVISION: u32 = 0;
 
 arguments! {
     /// The fields of `evaluate`.
@@ -56,8 +60,9 @@ arguments! {
             aliases ["max_new_tokens", "max_tokens", "max_gen_toks"], range 1 ..= 1e6,
             source "TRL (max_completion_length)";
         /// Where an answer is looked for: "strict" takes marked ones alone, as rewards do; "lenient" also those behind
-        /// "answer is", and the last number.
-        metric: Search = Search::Lenient, aliases ["filter", "metrics", "extraction"],
+        /// "answer is", and the last number; "lm-eval-strict" and "lm-eval-flexible" score as lm-evaluation-harness
+        /// scores GSM8K, for figures that must compare.
+        metric: Profile = Profile::Lenient, aliases ["filter", "metrics", "extraction"],
             source "lm-evaluation-harness (strict-match, flexible-extract)";
         /// Root of every random choice of the benchmark.
         seed: u64 = 0, aliases ["random_seed"], range 0 ..= 9e15;
@@ -65,7 +70,12 @@ arguments! {
     }
 }
 
-string_argument!(Search { "lenient" => Search::Lenient, "strict" => Search::Strict });
+string_argument!(Profile {
+    "lenient" => Profile::Lenient,
+    "strict" => Profile::Strict,
+    "lm-eval-strict" => Profile::LmEvalStrict,
+    "lm-eval-flexible" => Profile::LmEvalFlexible,
+});
 
 impl Argument for Bench {
     fn ty() -> Type {
@@ -89,7 +99,8 @@ impl Stage for Evaluate {
     fn signature(&self) -> Signature {
         Signature {
             kind: "evaluate",
-            version: 1,
+            // Either may be raised: the sum is new each time, and so is the key.
+            version: REVISION + grade::VERSION,
             doc: "A model's answers to the benchmarks of a suite, judged and kept item by item.",
             piped: Some(("model", Type::OneOf(vec![Type::Model, Type::Teacher]))),
             output: Kind::Scores,
@@ -135,14 +146,14 @@ impl Stage for Evaluate {
 }
 
 /// The verdicts on one row's samples.
-fn judge(bench: &str, search: Search, samples: &[Completed]) -> Option<ItemScore> {
+fn judge(bench: &str, profile: Profile, samples: &[Completed]) -> Option<ItemScore> {
     let completion = |sample: &Completed| Completion {
         text: sample.text.clone(),
         tokens: sample.tokens,
         truncated: sample.truncated,
     };
     let completions: Vec<Completion> = samples.iter().map(completion).collect();
-    score_item(bench, &samples.first()?.row, &completions, search)
+    score_item(bench, &samples.first()?.row, &completions, profile)
 }
 
 fn gold_rows(context: &StageContext, bench: &BenchArgs) -> Result<Vec<Row>, StageError> {

@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stage", &["base", "hub", "api", "lang", "store", "nn", "model", "data", "reward", "rollout", "train", "eval"]),
     ("exec", &["base", "plan", "store", "stage"]),
     ("report", &["base", "store", "plan", "exec"]),
-    ("driver", &["base", "diag", "hub", "api", "lang", "store", "plan", "stage", "exec", "report", "eval"]),
+    ("driver", &["base", "diag", "hub", "api", "lang", "store", "plan", "reward", "stage", "exec", "report", "eval"]),
     ("lsp", &["base", "diag", "lang", "plan", "stage", "report", "driver"]),
     ("cli", &["base", "diag", "store", "plan", "driver", "report", "exec", "stage", "lsp"]),
 ];

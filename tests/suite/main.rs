@@ -18,6 +18,7 @@ mod fresh;
 mod generate;
 mod golden_keys;
 mod golden_outputs;
+mod grading;
 mod graph;
 mod hard_files;
 mod inputs;

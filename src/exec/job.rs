@@ -36,9 +36,9 @@ pub struct Job {
     /// Where a stage that trains keeps its states.
     #[serde(default)]
     pub states: Option<Places>,
-    /// Where single completions are kept for other stages.
+    /// Where stages keep what others would compute again.
     #[serde(default)]
-    pub completions: Option<PathBuf>,
+    pub cache: Option<PathBuf>,
     /// Where the worker's standard error goes.
     pub log: PathBuf,
     /// Seconds between two saved states.
@@ -64,7 +64,7 @@ impl Job {
             work: self.work.clone(),
             log: self.log.clone(),
             states: self.states.clone(),
-            completions: self.completions.clone(),
+            cache: self.cache.clone(),
             checkpoint_seconds: self.checkpoint_seconds,
             events,
             stop,
@@ -132,7 +132,7 @@ pub(crate) mod tests {
                 key: Digest::of_bytes(b"key"),
                 budget: serde_json::json!({"steps": 60}),
             }),
-            completions: Some(folder.join("completions")),
+            cache: Some(folder.join("cache")),
             log: folder.join("log"),
             checkpoint_seconds: 60.0,
             threads: Some(2),

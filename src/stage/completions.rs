@@ -41,7 +41,7 @@ impl Completions {
     /// [`StageError::Io`] where a file of the model cannot be read.
     pub fn open(root: Option<&Path>, model: &Files, sampling: &Sampling) -> Result<Self, StageError> {
         let Some(root) = root else { return Ok(Completions { folder: None, known: HashMap::new() }) };
-        let folder = root.join(about(model, sampling)?.to_string());
+        let folder = root.join("completions").join(about(model, sampling)?.to_string());
         let mut known = HashMap::new();
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             known.extend(read(&entry.path()).into_iter().map(|written| (written.key, written)));
@@ -76,13 +76,20 @@ impl Completions {
     }
 }
 
-/// The digest of everything that the completions of a folder have in common, the version of srlm included: another one
-/// may compute other numbers.
+/// The digest of everything that the completions of a folder have in common.
 fn about(model: &Files, sampling: &Sampling) -> Result<Digest, StageError> {
+    of_model("srlm completions v1", model, &format!("{sampling:?}"))
+}
+
+/// The digest of a model's files and some settings, the version of srlm included: another one may compute other numbers.
+///
+/// # Errors
+/// [`StageError::Io`] where a file cannot be read.
+pub fn of_model(domain: &str, model: &Files, settings: &str) -> Result<Digest, StageError> {
     let digest = |(name, path): (&String, &PathBuf)| Ok((name.clone(), Digest::of_file(path)?.to_string()));
     let files: BTreeMap<String, String> = model.iter().map(digest).collect::<Result<_, std::io::Error>>()?;
-    let (sampling, srlm) = (format!("{sampling:?}"), env!("CARGO_PKG_VERSION"));
-    Ok(Digest::of("srlm completions v1", &json!({ "files": files, "sampling": sampling, "srlm": srlm })))
+    let srlm = env!("CARGO_PKG_VERSION");
+    Ok(Digest::of(domain, &json!({ "files": files, "settings": settings, "srlm": srlm })))
 }
 
 /// The completions of a file; none where it is not what its name says.
@@ -112,7 +119,7 @@ mod tests {
         let weights = folder.path().join("weights");
         fs::write(&weights, "one").unwrap();
         let files = Files::from([("model.safetensors".to_string(), weights.clone())]);
-        let root = folder.path().join("completions");
+        let root = folder.path().join("cache");
         let open = |temperature: f64| Completions::open(Some(&root), &files, &sampling(temperature)).unwrap();
         open(0.5).add(vec![written(1), written(2)]);
         open(0.5).add(vec![written(3)]);

@@ -43,8 +43,9 @@ pub struct StageContext<'a> {
     pub log: PathBuf,
     /// Where a stage that trains keeps its states: they outlive a crash, and there are none at the first attempt.
     pub states: Option<Places>,
-    /// Where single completions are kept for other stages, if anywhere: the same one is not sampled twice.
-    pub completions: Option<PathBuf>,
+    /// Where a stage may keep what other stages would compute again, such as single completions; losing it costs time
+    /// only.
+    pub cache: Option<PathBuf>,
     /// Seconds between two saved states.
     pub checkpoint_seconds: f64,
     /// Takes what the stage says.

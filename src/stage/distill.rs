@@ -10,6 +10,7 @@ use super::memory::{self, Sizes};
 use super::sampling::{SEQUENCES_AT_ONCE, SamplingArgs, encode_prompts};
 use super::sft::TextArgs;
 use super::speaker::Speaker;
+use super::teacher_rows::TeacherRows;
 use super::training::TRAINING;
 use super::{Metrics, Stage, StageContext, StageError};
 use crate::base::digest::Digest;
@@ -23,11 +24,12 @@ use crate::lang::value::Value;
 use crate::nn::Params;
 use crate::reward::RewardSum;
 use crate::rollout::Sampling;
-use crate::train::distill::{Divergence, train};
+use crate::train::distill::{Divergence, Goal, train};
 use crate::train::divergence::{Direction, Measure};
 use crate::train::on_policy::OnPolicy;
 use crate::train::sft;
 use crate::train::stream::LOGIT_BYTES_A_PASS;
+use crate::train::teacher::Teacher;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -319,11 +321,24 @@ fn from_distributions(
     let (examples, facts) = args.text.examples(context, model, rows, positions)?;
     let divergence = Divergence { measure, temperature, vocabulary: model.tokenizer.max_id() as usize + 1 };
     let on_policy = on_policy(context, args, model, positions, rows)?;
+    let goal = Goal { teacher: kept_teacher(context, teacher, &divergence)?, divergence, on_policy };
     let (decoder, params) = model.trainable(args.text.training.adapter("distill").as_ref())?;
-    let (teacher, settings) = (teacher.frozen()?, args.text.settings("distill"));
-    let (params, metrics) =
-        train(decoder, params, &teacher, &examples, &divergence, on_policy.as_ref(), &settings, &context.watch())?;
+    let (params, metrics) = train(decoder, params, &goal, &examples, &args.text.settings("distill"), &context.watch())?;
     Ok((params, facts.into_iter().chain(metrics).collect()))
+}
+
+/// The teacher; where few of its numbers are needed they are kept for other epochs, students and seeds.
+fn kept_teacher(
+    context: &StageContext,
+    teacher: &LanguageModel,
+    divergence: &Divergence,
+) -> Result<Teacher<'static>, StageError> {
+    let decoder = teacher.frozen()?;
+    let few = divergence.measure.top_k(divergence.vocabulary).is_some();
+    Ok(match context.cache.as_deref().filter(|_| few) {
+        Some(cache) => Teacher::keeping(decoder, TeacherRows::open(cache, teacher.files(), divergence)?),
+        None => Teacher::new(decoder),
+    })
 }
 
 /// The batches that the student samples, where there are any; prompts that leave no room in either model are dropped.

@@ -39,6 +39,7 @@ mod sft;
 mod speaker;
 mod split;
 mod take;
+mod teacher_rows;
 mod training;
 mod unbuilt;
 

@@ -154,7 +154,7 @@ pub fn complete(
         Prompt { ids: task.prompt.clone(), seed: seed.child(&task.row.id, (at % samples) as u64) }
     };
     let prompts: Vec<Prompt> = (0..tasks.len() * samples).map(prompt).collect();
-    let mut kept = Completions::open(context.completions.as_deref(), model.files(), sampling)?;
+    let mut kept = Completions::open(context.cache.as_deref(), model.files(), sampling)?;
     let keys: Vec<Digest> = prompts.par_iter().map(|prompt| Completions::key(&prompt.ids, &prompt.seed)).collect();
     write_missing(context, model, &prompts, &keys, sampling, &mut kept)?;
     let completed = |(at, key): (usize, &Digest)| {

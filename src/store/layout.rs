@@ -24,6 +24,7 @@
 //! ├── remote/known/<key>.json     records of results that are in a remote cache only
 //! ├── runs/<run>.jsonl            event logs
 //! ├── cache/completions/<digest>/ what models wrote to single prompts, by model and settings: losing it costs time only
+//! ├── cache/teacher/<digest>/     the teacher's most probable ids at the tokens of single examples: as above
 //! └── cache/stats                 digests of declared files by device, inode, size and times: losing it costs time only
 //! ```
 //! Names that begin with a dot are temporary and never read.
@@ -127,9 +128,9 @@ impl Layout {
         self.all_states().join(trajectory.to_string())
     }
 
-    /// What models wrote to single prompts.
-    pub fn completions(&self) -> PathBuf {
-        self.root.join("cache").join("completions")
+    /// What is kept to save time, and for no other reason.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
     }
 
     /// The folder of all answers of models behind a server.

@@ -30,39 +30,101 @@ pub enum Measure {
     },
 }
 
+impl Measure {
+    /// How many of the teacher's ids it tells apart, where that is less than all of `vocabulary`.
+    pub fn top_k(self, vocabulary: usize) -> Option<usize> {
+        match self {
+            Measure::Kl { top_k, .. } => top_k.filter(|&top_k| top_k < vocabulary),
+            Measure::Jsd { .. } => None,
+        }
+    }
+}
+
+/// The teacher's distribution at one token, as far as it is told apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopRow {
+    /// Its most probable ids, the likeliest first.
+    pub ids: Vec<u32>,
+    /// Their log-probabilities at the divergence's temperature.
+    pub log_p: Vec<f64>,
+    /// The logarithm of the mass of all other ids.
+    pub rest: f64,
+}
+
+impl TopRow {
+    /// Of a row of logits. Ties go to the lower id, so that the choice is the same everywhere.
+    pub fn of(logits: &[f32], temperature: f64, top_k: usize) -> Self {
+        let log_p = log_softmax(logits, temperature);
+        let mut ids: Vec<u32> = (0..log_p.len() as u32).collect();
+        let likelier =
+            |&left: &u32, &right: &u32| log_p[right as usize].total_cmp(&log_p[left as usize]).then(left.cmp(&right));
+        ids.select_nth_unstable_by(top_k, likelier);
+        ids.truncate(top_k);
+        ids.sort_unstable_by(likelier);
+        let rest = log_sum_exp_outside(&log_p, &ids);
+        TopRow { log_p: ids.iter().map(|&id| log_p[id as usize]).collect(), ids, rest }
+    }
+
+    /// Log-probabilities over all ids: the mass outside of the top is spread as the student spreads its own, so that
+    /// value and gradient of either KL are those of the two bucketed distributions.
+    fn spread(&self, log_q: &[f64]) -> Vec<f64> {
+        let shift = self.rest - log_sum_exp_outside(log_q, &self.ids);
+        let mut log_p: Vec<f64> = log_q.iter().map(|log_q| log_q + shift).collect();
+        self.ids.iter().zip(&self.log_p).for_each(|(&id, &top)| log_p[id as usize] = top);
+        log_p
+    }
+}
+
+/// The logarithm of the mass of all ids but these.
+fn log_sum_exp_outside(log: &[f64], ids: &[u32]) -> f64 {
+    let mut outside = vec![true; log.len()];
+    ids.iter().for_each(|&id| outside[id as usize] = false);
+    log_sum_exp(log.iter().zip(&outside).filter(|(_, outside)| **outside).map(|(log, _)| *log))
+}
+
+/// What is known of the teacher at some tokens.
+pub enum Targets {
+    /// All its logits, `[rows, vocabulary]`.
+    Logits(Vec<f32>),
+    /// Its most probable ids at each, `[rows]`.
+    Top(Vec<TopRow>),
+}
+
+impl Targets {
+    /// What that measure needs of rows of logits.
+    pub fn of(measure: Measure, temperature: f64, vocabulary: usize, logits: Vec<f32>) -> Self {
+        let Some(top_k) = measure.top_k(vocabulary) else { return Targets::Logits(logits) };
+        Targets::Top(logits.par_chunks(vocabulary).map(|row| TopRow::of(row, temperature, top_k)).collect())
+    }
+}
+
 /// Sum over rows of the divergence at `temperature`; d sum / d student logit is written to `gradient`.
 ///
-/// All three slices are rows of `vocabulary` logits: `[rows, vocabulary]`. Both distributions are the softmax of
+/// `student` and `gradient` are rows of `vocabulary` logits, `[rows, vocabulary]`. Both distributions are the softmax of
 /// logits / temperature; there is no T² factor.
 pub fn divergence_rows(
     measure: Measure,
     temperature: f64,
     vocabulary: usize,
-    teacher: &[f32],
+    teacher: &Targets,
     student: &[f32],
     gradient: &mut [f32],
 ) -> f64 {
-    let rows = teacher.par_chunks(vocabulary).zip(student.par_chunks(vocabulary));
-    let values: Vec<f64> = rows
-        .zip(gradient.par_chunks_mut(vocabulary))
-        .map(|((teacher, student), gradient)| divergence_row(measure, temperature, teacher, student, gradient))
-        .collect();
+    let rows = student.par_chunks(vocabulary).zip(gradient.par_chunks_mut(vocabulary)).enumerate();
+    let row = |(at, (student, gradient)): (usize, (&[f32], &mut [f32]))| {
+        let log_q = log_softmax(student, temperature);
+        let log_p = match teacher {
+            Targets::Logits(logits) => log_softmax(&logits[at * vocabulary..(at + 1) * vocabulary], temperature),
+            Targets::Top(rows) => rows[at].spread(&log_q),
+        };
+        match measure {
+            Measure::Kl { direction, .. } => kl_row(direction, temperature, &log_p, &log_q, gradient),
+            Measure::Jsd { beta } => jsd_row(beta, temperature, &log_p, &log_q, gradient),
+        }
+    };
+    let values: Vec<f64> = rows.map(row).collect();
     // Summed in the order of the rows: the value is the same on any number of threads.
     values.iter().sum()
-}
-
-fn divergence_row(measure: Measure, temperature: f64, teacher: &[f32], student: &[f32], gradient: &mut [f32]) -> f64 {
-    let mut log_p = log_softmax(teacher, temperature);
-    let log_q = log_softmax(student, temperature);
-    match measure {
-        Measure::Kl { direction, top_k } => {
-            if let Some(top_k) = top_k.filter(|&top_k| top_k < log_p.len()) {
-                pool_the_rest(&mut log_p, &log_q, top_k);
-            }
-            kl_row(direction, temperature, &log_p, &log_q, gradient)
-        }
-        Measure::Jsd { beta } => jsd_row(beta, temperature, &log_p, &log_q, gradient),
-    }
 }
 
 fn kl_row(direction: Direction, temperature: f64, log_p: &[f64], log_q: &[f64], gradient: &mut [f32]) -> f64 {
@@ -83,18 +145,6 @@ fn kl_row(direction: Direction, temperature: f64, log_p: &[f64], log_q: &[f64], 
             value
         }
     }
-}
-
-/// Makes one bucket of all ids but the teacher's `top_k` most probable: the teacher's mass in it is spread as the
-/// student spreads its own, so that value and gradient of either KL are those of the two bucketed distributions.
-fn pool_the_rest(log_p: &mut [f64], log_q: &[f64], top_k: usize) {
-    let mut ids: Vec<usize> = (0..log_p.len()).collect();
-    // Ties go to the lower id, so that the choice is the same everywhere.
-    ids.sort_unstable_by(|&left, &right| log_p[right].total_cmp(&log_p[left]).then(left.cmp(&right)));
-    let rest = &ids[top_k..];
-    let mass = |log: &[f64]| log_sum_exp(rest.iter().map(|&id| log[id]));
-    let shift = mass(log_p) - mass(log_q);
-    rest.iter().for_each(|&id| log_p[id] = log_q[id] + shift);
 }
 
 fn jsd_row(beta: f64, temperature: f64, log_p: &[f64], log_q: &[f64], gradient: &mut [f32]) -> f64 {
@@ -133,7 +183,9 @@ mod tests {
     }
 
     fn value_of(measure: Measure, teacher: &[f32], student: &[f32]) -> f64 {
-        divergence_rows(measure, 1.0, teacher.len(), teacher, student, &mut vec![0.0; teacher.len()])
+        let width = teacher.len();
+        let targets = Targets::of(measure, 1.0, width, teacher.to_vec());
+        divergence_rows(measure, 1.0, width, &targets, student, &mut vec![0.0; width])
     }
 
     #[test]
@@ -180,9 +232,10 @@ mod tests {
         let kls =
             [Direction::Forward, Direction::Reverse].into_iter().flat_map(|way| [kl(way, None), kl(way, Some(2))]);
         for measure in kls.chain([0.1, 0.5, 0.9].map(|beta| Measure::Jsd { beta })) {
-            let value = |student: &[f32]| divergence_rows(measure, 1.7, 4, &teacher, student, &mut [0.0; 8]);
+            let targets = Targets::of(measure, 1.7, 4, teacher.to_vec());
+            let value = |student: &[f32]| divergence_rows(measure, 1.7, 4, &targets, student, &mut [0.0; 8]);
             let mut gradient = [0.0; 8];
-            divergence_rows(measure, 1.7, 4, &teacher, &student, &mut gradient);
+            divergence_rows(measure, 1.7, 4, &targets, &student, &mut gradient);
             for at in 0..8 {
                 let nudged = |by: f32| {
                     let mut student = student;

@@ -1,7 +1,7 @@
 //! The policy losses and divergences against PyTorch's autograd and against TRL's own code: `tests/parity/losses.py` and
 //! `tests/parity/trl_losses.py` write the cases.
 
-use super::divergence::{Direction, Measure, divergence_rows};
+use super::divergence::{Direction, Measure, Targets, divergence_rows};
 use super::loss::{Denominators, KlEstimator, Objective, PolicyLoss, RewardScaling, Trajectory, advantages};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -170,7 +170,8 @@ fn divergences_and_gradients_equal_trls() {
             beta => Measure::Jsd { beta },
         };
         let mut gradient = vec![0.0; student.len()];
-        let found = divergence_rows(measure, temperature, vocabulary, &teacher, &student, &mut gradient);
+        let found =
+            divergence_rows(measure, temperature, vocabulary, &Targets::Logits(teacher), &student, &mut gradient);
         let what = format!("β {beta} at {temperature}");
         assert_close(found, value, 1e-6, &what);
         gradient.iter().zip(&wanted).for_each(|(found, wanted)| assert_close(f64::from(*found), *wanted, 1e-6, &what));
@@ -183,7 +184,14 @@ fn divergences_and_gradients_equal_pytorchs() {
         let Divergence { direction, temperature, vocabulary, .. } = case;
         let measure = Measure::Kl { direction, top_k: None };
         let mut gradient = vec![0.0; case.student.len()];
-        let value = divergence_rows(measure, temperature, vocabulary, &case.teacher, &case.student, &mut gradient);
+        let value = divergence_rows(
+            measure,
+            temperature,
+            vocabulary,
+            &Targets::Logits(case.teacher),
+            &case.student,
+            &mut gradient,
+        );
         let what = format!("{direction:?} at {temperature}");
         assert_close(value, case.value, 1e-6, &what);
         for (found, wanted) in gradient.iter().zip(&case.gradient) {

@@ -16,6 +16,7 @@ pub mod sft;
 mod signs;
 pub mod step;
 pub mod stream;
+pub mod teacher;
 #[cfg(test)]
 mod tests;
 pub mod watch;

@@ -1,14 +1,15 @@
 //! A training that goes on from a shorter one ends in the bytes and the numbers of one that never stopped.
 
 use super::budget::Budget;
-use super::distill::{self, Divergence};
-use super::divergence::{Direction, Measure};
+use super::distill::{self, Divergence, Goal};
+use super::divergence::{Direction, Measure, TopRow};
 use super::grpo::{GrpoSettings, Overlong, Task};
 use super::loss::{KlEstimator, Objective, PolicyLoss, RewardScaling};
 use super::on_policy::OnPolicy;
 use super::resume::Metrics;
 use super::sft::SftSettings;
 use super::step::OptimiserSettings;
+use super::teacher::{KeptRows, Teacher};
 use super::watch::{TrainError, Watch};
 use super::{grpo, sft};
 use crate::base::digest::Digest;
@@ -67,7 +68,8 @@ fn sft_for(budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
 fn distill_for(measure: Measure, budget: Budget, shape: ScheduleShape, watch: &Watch) -> Trained {
     let ((decoder, params), (teacher, _)) = (model(1), model(9));
     let divergence = Divergence { measure, temperature: 1.5, vocabulary: VOCABULARY };
-    distill::train(decoder, params, &teacher, &examples(), &divergence, None, &settings(budget, shape), watch)
+    let goal = Goal { teacher: Teacher::new(teacher), divergence, on_policy: None };
+    distill::train(decoder, params, &goal, &examples(), &settings(budget, shape), watch)
 }
 
 /// Half of the batches are the student's own.
@@ -83,8 +85,8 @@ fn distill_on_policy_for(share: f64, budget: Budget, shape: ScheduleShape, watch
         sequences_at_once: 4,
         seed: Seed::new(6),
     };
-    let settings = settings(budget, shape);
-    distill::train(decoder, params, &teacher, &examples(), &divergence, Some(&on_policy), &settings, watch)
+    let goal = Goal { teacher: Teacher::new(teacher), divergence, on_policy: Some(on_policy) };
+    distill::train(decoder, params, &goal, &examples(), &settings(budget, shape), watch)
 }
 
 /// Many tokens end a completion and long ones score less, so that groups of a random model teach something.
@@ -239,6 +241,50 @@ fn distill_by_kl_goes_on_from_a_shorter_one() {
         let measure = Measure::Kl { direction, top_k: Some(8) };
         assert_prefixes_are_shared(|budget, watch| distill_for(measure, budget, ScheduleShape::Constant, watch));
     }
+}
+
+/// Rows in memory, and how many were taken from there.
+#[derive(Default)]
+struct Remembered<'a> {
+    rows: std::collections::BTreeMap<Digest, Vec<TopRow>>,
+    taken: Option<&'a std::cell::Cell<usize>>,
+}
+
+impl KeptRows for Remembered<'_> {
+    fn get(&self, example: &Digest) -> Option<Vec<TopRow>> {
+        let found = self.rows.get(example).cloned();
+        if let (Some(taken), Some(_)) = (self.taken, &found) {
+            taken.set(taken.get() + 1);
+        }
+        found
+    }
+
+    fn put(&mut self, example: Digest, rows: &[TopRow]) {
+        self.rows.insert(example, rows.to_vec());
+    }
+}
+
+/// 12 examples in batches of 5: after three steps the teacher has been asked for each, and is not asked again.
+#[test]
+fn a_teacher_whose_rows_are_kept_teaches_the_same_bytes() {
+    let taken = std::cell::Cell::new(0);
+    let train = |keep: bool| {
+        let train = |watch: &Watch| {
+            let ((decoder, params), (teacher, _)) = (model(1), model(9));
+            let measure = Measure::Kl { direction: Direction::Forward, top_k: Some(8) };
+            let divergence = Divergence { measure, temperature: 1.5, vocabulary: VOCABULARY };
+            let kept = Remembered { taken: Some(&taken), ..Remembered::default() };
+            let teacher = if keep { Teacher::keeping(teacher, kept) } else { Teacher::new(teacher) };
+            let goal = Goal { teacher, divergence, on_policy: None };
+            // One sequence a pass: a stream is known where all its members are.
+            let settings = SftSettings { packing: false, ..settings(Budget::Steps(9), ScheduleShape::Constant) };
+            distill::train(decoder, params, &goal, &examples(), &settings, watch)
+        };
+        Bench::new().train(Budget::Steps(9), train)
+    };
+    let (kept, anew) = (train(true), train(false));
+    assert_eq!((kept.weights, kept.metrics), (anew.weights, anew.metrics));
+    assert_eq!(taken.get(), 9 * 5 - 12);
 }
 
 #[test]

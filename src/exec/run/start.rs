@@ -259,7 +259,7 @@ impl Engine<'_> {
             work: attempt.work(),
             states,
             // What other stages had written would not be computed anew.
-            completions: (!self.is_fresh(index)).then(|| self.world.store.layout().completions()),
+            cache: (!self.is_fresh(index)).then(|| self.world.store.layout().cache()),
             log: attempt.log(),
             checkpoint_seconds: self.settings.checkpoint_seconds,
             threads: given.threads,

@@ -75,7 +75,7 @@ impl Call {
             work: place("work"),
             log: place("log"),
             states: None,
-            completions: None,
+            cache: None,
             checkpoint_seconds: 60.0,
             events: &events,
             stop,

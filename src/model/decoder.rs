@@ -4,7 +4,7 @@ use crate::model::lora::{Dropout, LoraConfig};
 use crate::model::rope::rope_table;
 use crate::model::weights::{EMBEDDING, HEAD, NORM, in_layer};
 use crate::model::{KvCache, ModelConfig, ModelError, Weights, expected_weights};
-use crate::nn::ops::{self, CachedTokens, DecoderLayers, LayerSettings, LayerSizes, Map, RopeTable};
+use crate::nn::ops::{self, CachedTokens, DecoderLayers, LayerSettings, LayerSizes, Map, Precision, RopeTable};
 use crate::nn::{Linear, Noise, Params};
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -29,19 +29,25 @@ pub struct Decoder {
     dropout: Option<Dropout>,
 }
 
-/// How the layers are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compute {
-    /// By one fused op where the device has the kernel.
-    Fused(LayerSettings),
-    /// From separate ops on the tape: the oracle of the fused one, and the way for devices without it.
-    Reference,
+/// How a decoder is computed in training; only `precision` changes a result beyond the last digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compute {
+    /// Which code computes the layers.
+    pub kernels: Kernels,
+    /// Number format of the products with weights, the head's included.
+    pub precision: Precision,
+    /// Keep only each layer's input, and run the layer once more on the way back: the same bits from less memory.
+    pub checkpointing: bool,
 }
 
-impl Default for Compute {
-    fn default() -> Self {
-        Compute::Fused(LayerSettings::default())
-    }
+/// Which code computes the layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// One fused op over all layers, where the device has it.
+    #[default]
+    Fused,
+    /// Separate ops on the tape: the oracle of the fused one, and the way for devices without it.
+    Reference,
 }
 
 /// Maps of a layer.
@@ -180,11 +186,12 @@ impl Decoder {
     /// # Errors
     /// Where weights and configuration do not agree.
     pub fn computed(self, compute: Compute) -> Result<Self> {
-        let layers: Option<Vec<_>> = match compute {
-            Compute::Reference => None,
-            Compute::Fused(_) => self.layers.iter().map(Layer::fused).collect(),
+        let Compute { kernels, precision, checkpointing } = compute;
+        let layers: Vec<Layer> = self.layers.into_iter().map(|layer| layer.in_precision(precision)).collect();
+        let fusible: Option<Vec<_>> = match kernels {
+            Kernels::Reference => None,
+            Kernels::Fused => layers.iter().map(Layer::fused).collect(),
         };
-        let settings = if let Compute::Fused(settings) = compute { settings } else { LayerSettings::default() };
         let config = &self.config;
         let sizes = LayerSizes {
             hidden: config.hidden_size,
@@ -194,11 +201,15 @@ impl Decoder {
             intermediate: config.intermediate_size,
             epsilon: config.rms_norm_eps,
         };
-        let fused = match layers {
-            Some(layers) => Some(DecoderLayers::new(layers, sizes, self.rope.clone(), settings)?),
-            None => None,
-        };
-        Ok(Decoder { fused: fused.filter(DecoderLayers::has_kernel).map(Arc::new), compute, ..self })
+        let settings = LayerSettings { precision, checkpointing };
+        let fused = fusible.map(|layers| DecoderLayers::new(layers, sizes, self.rope.clone(), settings)).transpose()?;
+        let fused = fused.filter(DecoderLayers::has_kernel).map(Arc::new);
+        Ok(Decoder { layers, fused, lm_head: self.lm_head.in_precision(precision), compute, ..self })
+    }
+
+    /// How it is computed.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// The shape of this decoder.
@@ -244,7 +255,15 @@ impl Decoder {
     /// # Errors
     /// Where the sizes differ, a target lies outside the vocabulary, or the temperature is not positive.
     pub fn log_probs(&self, hidden: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
-        ops::head_log_probs(hidden, &self.lm_head.weight, targets, temperature)
+        ops::head_log_probs(hidden, &self.lm_head.weight, targets, temperature, self.compute.precision)
+    }
+
+    /// Σ factorᵢ · log π(targetᵢ) as a scalar whose gradient is made along with it: see [`ops::head_loss`].
+    ///
+    /// # Errors
+    /// As [`Decoder::log_probs`], and where there is not one factor a row.
+    pub fn weighted_log_probs(&self, hidden: &Tensor, targets: &[u32], factors: &[f32]) -> Result<Tensor> {
+        ops::head_loss(hidden, &self.lm_head.weight, targets, factors, 1.0, self.compute.precision)
     }
 
     /// Logits [m, vocab_size] of `hidden` [m, hidden_size].
@@ -375,6 +394,19 @@ impl Layer {
         let h = ops::rms_norm(&x, &self.post_attention_layernorm, config.rms_norm_eps)?;
         let gated = ops::swiglu(&self.gate_proj.forward(&h, noise)?, &self.up_proj.forward(&h, noise)?)?;
         x + self.down_proj.forward(&gated, noise)?
+    }
+
+    fn in_precision(self, precision: Precision) -> Self {
+        Layer {
+            q_proj: self.q_proj.in_precision(precision),
+            k_proj: self.k_proj.in_precision(precision),
+            v_proj: self.v_proj.in_precision(precision),
+            o_proj: self.o_proj.in_precision(precision),
+            gate_proj: self.gate_proj.in_precision(precision),
+            up_proj: self.up_proj.in_precision(precision),
+            down_proj: self.down_proj.in_precision(precision),
+            ..self
+        }
     }
 
     /// The weights as the fused op takes them; none where it cannot compute this layer.

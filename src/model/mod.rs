@@ -24,7 +24,7 @@ mod weights;
 
 pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use decoder::{Compute, DecodeStep, Decoder};
+pub use decoder::{Compute, DecodeStep, Decoder, Kernels};
 pub use error::ModelError;
 pub use init::random_weights;
 pub use lora::LoraConfig;

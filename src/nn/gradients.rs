@@ -45,15 +45,22 @@ impl Gradients {
     /// # Errors
     /// Where an op on the way has no backward pass.
     pub fn accumulate(&mut self, params: &Params, loss: &Tensor) -> Result<()> {
-        let store = self.receive(|| loss.backward())?;
-        self.add(params, &store)
+        self.accumulate_from(params, || Ok(loss.clone())).map(|_| ())
     }
 
-    /// Runs `body` while ops find these gradients and add to them straight away.
-    pub(crate) fn receive<R>(&mut self, body: impl FnOnce() -> R) -> R {
-        let (result, values) = sink::during(&self.places, std::mem::take(&mut self.values), body);
+    /// Makes a scalar loss, runs its backward pass, adds its gradient, and returns the loss.
+    ///
+    /// Ops find these gradients from the start: one that knows its gradient already adds it on the way there.
+    ///
+    /// # Errors
+    /// What `loss` says, and where an op on the way has no backward pass.
+    pub fn accumulate_from(&mut self, params: &Params, loss: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        let both = || loss().and_then(|loss| loss.backward().map(|store| (loss, store)));
+        let (result, values) = sink::during(&self.places, std::mem::take(&mut self.values), both);
         self.values = values;
-        result
+        let (loss, store) = result?;
+        self.add(params, &store)?;
+        Ok(loss)
     }
 
     /// Adds what a backward pass has left; a parameter that got nothing counts as zero.

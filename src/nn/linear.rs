@@ -1,6 +1,6 @@
 //! An affine map with its weights: one forward, whichever way the product is made.
 
-use crate::nn::ops::{self, Adaptation, Dropout, PackedWeight};
+use crate::nn::ops::{self, Adaptation, Dropout, PackedWeight, Precision};
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub struct Linear {
     pub lora: Option<Lora>,
     /// W, with the adapter folded in, laid out for generation; where it is present, no gradient is recorded.
     packed: Option<PackedWeight>,
+    /// Number format of the products in training.
+    precision: Precision,
 }
 
 /// A low-rank adapter of one map.
@@ -38,7 +40,7 @@ pub type Noise = Option<Arc<Vec<u64>>>;
 impl Linear {
     /// A map with those weights.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Linear { weight, bias, lora: None, packed: None }
+        Linear { weight, bias, lora: None, packed: None, precision: Precision::F32 }
     }
 
     /// `x` [n, in] to [n, out]; `noise` has a number for each of the n rows, where dropout is on.
@@ -52,7 +54,7 @@ impl Linear {
                 let (pair, how) = ((&lora.a, &lora.b), lora.adaptation(noise));
                 ops::lora_linear(x, &self.weight, self.bias.as_ref(), pair, &how)
             }
-            (None, None) => ops::linear(x, &self.weight, self.bias.as_ref()),
+            (None, None) => ops::linear(x, &self.weight, self.bias.as_ref(), self.precision),
         }
     }
 
@@ -61,11 +63,17 @@ impl Linear {
         self.packed.is_some()
     }
 
+    /// The same map with products in that format.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Linear { precision, ..self }
+    }
+
     /// The same map over the same storage, recording no gradient.
     pub fn detached(&self) -> Self {
         let detached = |lora: &Lora| Lora { a: lora.a.detach(), b: lora.b.detach(), ..lora.clone() };
         let lora = self.lora.as_ref().map(detached);
-        Linear { lora, ..Linear::new(self.weight.detach(), self.bias.as_ref().map(Tensor::detach)) }
+        let (weight, bias) = (self.weight.detach(), self.bias.as_ref().map(Tensor::detach));
+        Linear { weight, bias, lora, packed: None, precision: self.precision }
     }
 
     /// A copy of the present weights, the adapter folded in, laid out for products with few rows; elsewhere than on the

@@ -1,6 +1,7 @@
 //! AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), in place, moments in f32.
 
 use crate::nn::gradients::Gradients;
+use crate::nn::ops::buffer::Buffer;
 use crate::nn::ops::vector::{self, AdamWStep};
 use crate::nn::params::Params;
 use candle_core::{Device, Result, Tensor, bail};
@@ -35,16 +36,16 @@ pub struct AdamW {
 #[derive(Clone, Debug)]
 struct Moments {
     name: String,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Buffer,
+    second: Buffer,
 }
 
 impl AdamW {
     /// No steps yet.
     pub fn new(params: &Params, config: AdamWConfig) -> Self {
         let moments = params.iter().map(|(name, variable)| {
-            let zeros = vec![0.0; variable.elem_count()];
-            Moments { name: name.to_string(), first: zeros.clone(), second: zeros }
+            let [first, second] = [0, 1].map(|_| Buffer::zeros(variable.elem_count()));
+            Moments { name: name.to_string(), first, second }
         });
         AdamW { config, moments: moments.collect(), steps: 0 }
     }
@@ -79,7 +80,7 @@ impl AdamW {
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let pair = |moments: &Moments| {
             [(".first", &moments.first), (".second", &moments.second)].map(|(suffix, values)| {
-                let tensor = Tensor::from_vec(values.clone(), values.len(), &Device::Cpu)?;
+                let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
                 Ok((format!("{}{suffix}", moments.name), tensor))
             })
         };
@@ -99,7 +100,7 @@ impl AdamW {
                 if loaded.len() != values.len() {
                     bail!("the optimiser's {name} has {} values, not {}", loaded.len(), values.len());
                 }
-                *values = loaded;
+                values.copy_from_slice(&loaded);
             }
         }
         self.steps = steps;

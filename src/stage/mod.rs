@@ -5,6 +5,7 @@ mod arguments;
 mod arith_problems;
 pub mod ask;
 pub mod bench_generate;
+pub mod bench_train;
 mod completions;
 mod context;
 mod dataset;

@@ -6,7 +6,7 @@
 use super::budget::Budget;
 use super::resume::States;
 use super::step::{Applied, Learner, OptimiserSettings};
-use super::stream::{Stream, streams};
+use super::stream::streams;
 use super::watch::{TrainError, Watch};
 use crate::base::seed::Seed;
 use crate::data::encode::Example;
@@ -115,20 +115,15 @@ fn order_of(examples: &[Example], settings: &SftSettings) -> Result<Order, Train
     Ok(Order::new(examples.len(), settings.seed.child("order", 0)))
 }
 
-fn add_gradients(learner: &mut Learner, batch: &[&Example], packing: bool) -> Result<f64, TrainError> {
+/// Adds the gradient of a batch's mean negative log-probability of the trained tokens, and returns that mean.
+///
+/// # Errors
+/// What the tensor library says.
+pub fn add_gradients(learner: &mut Learner, batch: &[&Example], packing: bool) -> Result<f64, TrainError> {
     let tokens = batch.iter().map(|example| example.trained()).sum::<usize>().max(1) as f64;
-    let mut loss = 0.0;
-    for stream in streams(batch, packing).iter().filter(|stream| !stream.rows.is_empty()) {
-        loss += add_stream(learner, stream, tokens)?;
-    }
-    Ok(loss)
-}
-
-fn add_stream(learner: &mut Learner, stream: &Stream, tokens: f64) -> Result<f64, TrainError> {
-    let (log_probs, _) = stream.log_probs(&learner.decoder, 1.0)?;
-    let loss = (log_probs.sum_all()? * (-1.0 / tokens))?;
-    learner.add_gradient(&loss, stream.rows.len())?;
-    Ok(f64::from(loss.to_scalar::<f32>()?))
+    let streams = streams(batch, packing);
+    let trained = streams.iter().filter(|stream| !stream.rows.is_empty());
+    trained.map(|stream| learner.add_log_probs(stream, -1.0 / tokens)).sum()
 }
 
 fn report(watch: &Watch<'_>, learner: &Learner, added: &Added, applied: Applied) -> BTreeMap<String, f64> {

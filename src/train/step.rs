@@ -1,8 +1,11 @@
 //! One optimiser step: gradients summed over streams, checked, clipped, applied.
 
 use super::resume::{Course, State, Tensors};
+use super::stream::Stream;
 use super::watch::TrainError;
 use crate::model::{Decoder, lora};
+use crate::nn::ops::Part;
+use crate::nn::ops::clock::timed;
 use crate::nn::{AdamW, AdamWConfig, Gradients, MissingGradients, Params, Schedule, clip_to_norm};
 use candle_core::{Device, Tensor};
 
@@ -80,6 +83,11 @@ impl Learner {
         Course { total: self.total(), open }
     }
 
+    /// Numbers that are trained.
+    pub fn parameters(&self) -> usize {
+        self.params.elements()
+    }
+
     /// Tokens that carried loss, over all steps so far.
     pub fn trained_tokens(&self) -> f64 {
         self.trained_tokens
@@ -92,6 +100,19 @@ impl Learner {
     pub fn add_gradient(&mut self, loss: &Tensor, tokens: usize) -> Result<(), TrainError> {
         self.trained_tokens += tokens as f64;
         Ok(self.gradients.accumulate(&self.params, loss)?)
+    }
+
+    /// Adds the gradient of Σ factor · log π over a stream's trained tokens, and returns that sum.
+    ///
+    /// # Errors
+    /// What the tensor library says.
+    pub fn add_log_probs(&mut self, stream: &Stream, factor: f64) -> Result<f64, TrainError> {
+        let factors = vec![factor as f32; stream.rows.len()];
+        let decoder = &self.decoder;
+        let sum = || decoder.weighted_log_probs(&stream.hidden(decoder)?, &stream.targets, &factors);
+        let sum = self.gradients.accumulate_from(&self.params, sum)?;
+        self.trained_tokens += stream.rows.len() as f64;
+        Ok(f64::from(sum.to_scalar::<f32>()?))
     }
 
     /// Clips and applies the summed gradient, and clears it.
@@ -109,12 +130,12 @@ impl Learner {
         if self.optimiser.steps() < self.checked_steps {
             self.check_gradients().map_err(|error| unreached(at, &error))?;
         }
-        let grad_norm = clip_to_norm(&mut self.gradients, self.max_grad_norm);
+        let grad_norm = timed(Part::Optimiser, || clip_to_norm(&mut self.gradients, self.max_grad_norm));
         if !grad_norm.is_finite() {
             return Err(diverged(at, &format!("the gradient norm is {grad_norm}")));
         }
         let learning_rate = self.schedule.at(self.steps);
-        self.optimiser.step(&self.params, &self.gradients, learning_rate)?;
+        timed(Part::Optimiser, || self.optimiser.step(&self.params, &self.gradients, learning_rate))?;
         self.next_step();
         Ok(Applied { grad_norm, learning_rate })
     }
@@ -129,7 +150,7 @@ impl Learner {
     }
 
     fn next_step(&mut self) {
-        self.gradients.reset();
+        timed(Part::Optimiser, || self.gradients.reset());
         self.steps += 1;
         self.decoder.at_step(self.steps);
     }

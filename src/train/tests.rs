@@ -10,7 +10,8 @@ use crate::base::event::StageEvent;
 use crate::base::seed::Seed;
 use crate::base::state::Places;
 use crate::data::encode::Example;
-use crate::model::{Decoder, LoraConfig, ModelConfig, random_weights};
+use crate::model::{Compute, Decoder, Kernels, LoraConfig, ModelConfig, random_weights};
+use crate::nn::ops::Precision;
 use crate::nn::{AdamWConfig, Gradients, Params, Schedule, ScheduleShape, Warmup};
 use crate::rollout::{self, Prompt, Sampling};
 use candle_core::Tensor;
@@ -315,14 +316,47 @@ fn an_adapter_that_no_gradient_reaches_ends_the_first_step_by_name() {
     assert!(message.contains("lora_B") && !message.contains("lora_A"), "{message}");
 }
 
+/// The trained weights, computed in that way.
+fn trained(compute: Compute) -> Vec<u32> {
+    let folder = tempfile::tempdir().unwrap();
+    let (decoder, params) = model();
+    let computed = (decoder.computed(compute).unwrap(), params);
+    run_of(computed, folder.path(), &AtomicBool::new(false), u64::MAX).unwrap()
+}
+
+const BF16: Compute = Compute { kernels: Kernels::Fused, precision: Precision::Bf16, checkpointing: false };
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let with_threads = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        pool.install(|| run(folder.path(), &AtomicBool::new(false), u64::MAX).unwrap())
-    };
-    assert_eq!(with_threads(1), with_threads(3));
+    for compute in [Compute::default(), BF16] {
+        let with_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| trained(compute))
+        };
+        assert_eq!(with_threads(1), with_threads(3));
+    }
+}
+
+#[test]
+fn activation_checkpointing_changes_no_bit() {
+    for compute in [Compute::default(), BF16] {
+        assert_eq!(trained(compute), trained(Compute { checkpointing: true, ..compute }));
+    }
+}
+
+#[test]
+fn the_fused_layers_and_the_reference_learn_the_same() {
+    for compute in [Compute::default(), BF16] {
+        let [fused, reference] =
+            [Kernels::Fused, Kernels::Reference].map(|kernels| trained(Compute { kernels, ..compute }));
+        let values = |bits: &[u32]| bits.iter().map(|bits| f32::from_bits(*bits)).collect::<Vec<_>>();
+        let (fused, reference) = (values(&fused), values(&reference));
+        let gaps = fused.iter().zip(&reference).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        let size = reference.iter().map(|b| f64::from(*b).powi(2)).sum::<f64>();
+        let bound = if compute.precision == Precision::F32 { 1e-3 } else { 2e-2 };
+        assert!((gaps / size).sqrt() < bound, "{compute:?}: the weights differ by {}", (gaps / size).sqrt());
+    }
+    assert_ne!(trained(Compute::default()), trained(BF16));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `srlm bench`: how fast this machine is at what trainings are made of, on random weights.
 
 mod generate;
+mod train;
 
 use super::output::Output;
 use crate::driver::Failure;
@@ -12,12 +13,15 @@ use clap::Subcommand;
 pub enum Command {
     /// Completions: tokens a second of whole batches
     Generate(generate::Generate),
+    /// The training step: tokens a second, its share of the machine's peak, memory
+    Train(train::Train),
 }
 
 /// Measures and prints.
 pub fn bench(command: &Command, output: Output) -> Result<u8, Failure> {
     match command {
         Command::Generate(args) => generate::generate(args, output),
+        Command::Train(args) => train::train(args, output),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::attention;
 use super::buffer::Buffer;
+use super::clock::{Part, timed};
 use super::gemm::Precision;
 use super::linear::{self, bias_gradient_onto, forward_into, input_gradient_into, weight_gradient_onto};
 use super::rope::{RopeTable, rotate_in_place};
@@ -229,23 +230,24 @@ impl<'a> Pass<'a> {
     /// y = map(x), or y += map(x) where `onto`.
     fn apply(&self, map: &Map<Weight<'_>>, x: &[f32], y: &mut [f32], onto: bool) {
         let bias = map.bias.map(|bias| bias.values);
-        forward_into(y, x, map.weight.values, bias, self.sizes_of(x, map), onto, self.precision);
+        let sizes = self.sizes_of(x, map);
+        timed(Part::Linears, || forward_into(y, x, map.weight.values, bias, sizes, onto, self.precision));
     }
 
     /// Adds the gradients of the map's weights, where they are trained.
     fn apply_back_weights(&self, map: &Map<Weight<'_>>, x: &[f32], grad: &[f32], sink: &mut Sink) {
         if let Some(dw) = sink.get(map.weight.id) {
-            weight_gradient_onto(dw, grad, x, self.sizes_of(x, map), self.precision);
+            timed(Part::Linears, || weight_gradient_onto(dw, grad, x, self.sizes_of(x, map), self.precision));
         }
         if let Some(db) = map.bias.and_then(|bias| sink.get(bias.id)) {
-            bias_gradient_onto(db, grad);
+            timed(Part::Linears, || bias_gradient_onto(db, grad));
         }
     }
 
     /// dx = grad W, or dx += grad W where `onto`.
     fn apply_back(&self, map: &Map<Weight<'_>>, dx: &mut [f32], grad: &[f32], onto: bool) {
         let sizes = self.sizes_of(dx, map);
-        input_gradient_into(dx, grad, map.weight.values, sizes, onto, self.precision);
+        timed(Part::Linears, || input_gradient_into(dx, grad, map.weight.values, sizes, onto, self.precision));
     }
 
     /// Runs the layer from `x` [n, hidden] and keeps in `saved` what the way back needs; the result goes to `next`,
@@ -261,19 +263,20 @@ impl<'a> Pass<'a> {
         let saved = self.saved(saved, layer.q_norm.is_some());
         let Scratch { normed, wide, .. } = self.scratch(scratch);
         let Saved { q, k, v, attended, log_sums, middle, gate, up, q_raw, k_raw } = saved;
-        rms_norm::forward_into(normed, x, layer.input_layernorm.values, self.epsilon());
+        self.norm(layer.input_layernorm, normed, x);
         self.queries_or_keys(&layer.q_proj, layer.q_norm, normed, q, q_raw);
         self.queries_or_keys(&layer.k_proj, layer.k_norm, normed, k, k_raw);
         self.apply(&layer.v_proj, normed, v, false);
-        attention::forward_into(attended, log_sums, (q, k, v), self.segments, self.attention());
+        let attention = self.attention();
+        timed(Part::Attention, || attention::forward_into(attended, log_sums, (q, k, v), self.segments, attention));
         middle.copy_from_slice(x);
         self.apply(&layer.o_proj, attended, middle, true);
-        rms_norm::forward_into(normed, middle, layer.post_attention_layernorm.values, self.epsilon());
+        self.norm(layer.post_attention_layernorm, normed, middle);
         self.apply(&layer.gate_proj, normed, gate, false);
         self.apply(&layer.up_proj, normed, up, false);
         if let Some(next) = next {
             let gated = &mut wide[..gate.len()];
-            swiglu::forward_into(gated, gate, up);
+            timed(Part::Elementwise, || swiglu::forward_into(gated, gate, up));
             next.copy_from_slice(middle);
             self.apply(&layer.down_proj, gated, next, true);
         }
@@ -291,10 +294,10 @@ impl<'a> Pass<'a> {
             None => self.apply(map, x, y, false),
             Some(norm) => {
                 self.apply(map, x, raw, false);
-                rms_norm::forward_into(y, raw, norm.values, self.epsilon());
+                self.norm(norm, y, raw);
             }
         }
-        rotate_in_place(y, self.positions, self.rope, 1.0);
+        self.rotate(y, 1.0);
     }
 
     /// Turns `grad` from the gradient to the layer's result into that to its input `x`, and adds the gradients of its
@@ -325,11 +328,11 @@ impl<'a> Pass<'a> {
         let Saved { middle, gate, up, .. } = saved;
         let Scratch { normed, dnormed, wide } = scratch;
         let gated = &mut wide[..gate.len()];
-        swiglu::forward_into(gated, gate, up);
+        timed(Part::Elementwise, || swiglu::forward_into(gated, gate, up));
         self.apply_back_weights(&layer.down_proj, gated, grad, sink);
         self.apply_back(&layer.down_proj, gated, grad, false);
-        swiglu::backward_in_place(gate, up, gated);
-        rms_norm::forward_into(normed, middle, layer.post_attention_layernorm.values, self.epsilon());
+        timed(Part::Elementwise, || swiglu::backward_in_place(gate, up, gated));
+        self.norm(layer.post_attention_layernorm, normed, middle);
         self.apply_back_weights(&layer.gate_proj, normed, gate, sink);
         self.apply_back_weights(&layer.up_proj, normed, up, sink);
         self.apply_back(&layer.gate_proj, dnormed, gate, false);
@@ -354,7 +357,10 @@ impl<'a> Pass<'a> {
         self.apply_back(&layer.o_proj, dattended, grad, false);
         let kept =
             attention::Saved { q: saved.q, k: saved.k, v: saved.v, output: saved.attended, log_sums: saved.log_sums };
-        attention::backward_into((dq, dk, dv), kept, dattended, self.segments, self.attention());
+        let attention = self.attention();
+        timed(Part::Attention, || {
+            attention::backward_into((&mut *dq, &mut *dk, &mut *dv), kept, dattended, self.segments, attention);
+        });
         let (dq, dk) = match (layer.q_norm, layer.k_norm) {
             (Some(q_norm), Some(k_norm)) => {
                 // The places of queries, keys and the output's gradient are free now.
@@ -363,12 +369,12 @@ impl<'a> Pass<'a> {
                 (dattended, &mut *saved.k)
             }
             _ => {
-                rotate_in_place(dq, self.positions, self.rope, -1.0);
-                rotate_in_place(dk, self.positions, self.rope, -1.0);
+                self.rotate(dq, -1.0);
+                self.rotate(dk, -1.0);
                 (dq, dk)
             }
         };
-        rms_norm::forward_into(normed, x, layer.input_layernorm.values, self.epsilon());
+        self.norm(layer.input_layernorm, normed, x);
         let maps = [(&layer.q_proj, &*dq), (&layer.k_proj, &*dk), (&layer.v_proj, &*dv)];
         for (at, (map, dy)) in maps.into_iter().enumerate() {
             self.apply_back_weights(map, normed, dy, sink);
@@ -379,14 +385,23 @@ impl<'a> Pass<'a> {
 
     /// Turns the rotated gradient `dy` back and takes it through the norm of each head into `dx`.
     fn head_norm_backward(&self, norm: Weight<'_>, dy: &mut [f32], dx: &mut [f32], raw: &[f32], sink: &mut Sink) {
-        rotate_in_place(dy, self.positions, self.rope, -1.0);
+        self.rotate(dy, -1.0);
         dx.fill(0.0);
         self.norm_backward(norm, dx, raw, dy, sink);
     }
 
     /// dx += the gradient through a norm.
     fn norm_backward(&self, norm: Weight<'_>, dx: &mut [f32], x: &[f32], grad: &[f32], sink: &mut Sink) {
-        rms_norm::backward_onto(dx, sink.get(norm.id), x, norm.values, grad, self.epsilon());
+        let (dw, epsilon) = (sink.get(norm.id), self.epsilon());
+        timed(Part::Elementwise, || rms_norm::backward_onto(dx, dw, x, norm.values, grad, epsilon));
+    }
+
+    fn norm(&self, norm: Weight<'_>, y: &mut [f32], x: &[f32]) {
+        timed(Part::Elementwise, || rms_norm::forward_into(y, x, norm.values, self.epsilon()));
+    }
+
+    fn rotate(&self, x: &mut [f32], sign: f32) {
+        timed(Part::Elementwise, || rotate_in_place(x, self.positions, self.rope, sign));
     }
 }
 

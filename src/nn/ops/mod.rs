@@ -6,6 +6,7 @@
 mod attention;
 pub(crate) mod buffer;
 mod cached_attention;
+pub mod clock;
 mod decoder_layer;
 mod decoder_layers;
 mod gather_rows;
@@ -26,11 +27,12 @@ pub(crate) mod vector;
 
 pub use attention::attention;
 pub use cached_attention::{CachedTokens, attend_cached, copy_slot, write_cache};
+pub use clock::Part;
 pub use decoder_layer::{Layer, LayerSizes, Map};
 pub use decoder_layers::{DecoderLayers, LayerSettings};
 pub use gather_rows::gather_rows;
-pub use gemm::Precision;
-pub use head::head_log_probs;
+pub use gemm::{Path as KernelPath, Precision, peak as gemm_peak};
+pub use head::{head_log_probs, head_loss};
 pub use linear::linear;
 pub(crate) use lora::mix;
 pub use lora::{Adaptation, Dropout, fold_adapter, lora_linear};

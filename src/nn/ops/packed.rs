@@ -207,8 +207,8 @@ impl CustomOp1 for Product<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::linear;
     use crate::nn::ops::testing::{difference, random, values};
+    use crate::nn::ops::{Precision, linear};
 
     #[test]
     fn equals_the_general_product_and_no_row_sees_its_neighbours() {
@@ -216,7 +216,7 @@ mod tests {
             let (weight, bias) = (random(&[outputs, inputs], 1), random(&[outputs], 2));
             let packed = PackedWeight::new(&weight).unwrap();
             let all = random(&[70, inputs], 3);
-            let expected = linear(&all, &weight, Some(&bias)).unwrap();
+            let expected = linear(&all, &weight, Some(&bias), Precision::F32).unwrap();
             let together = packed.forward(&all, Some(&bias)).unwrap();
             assert!(difference(&together, &expected) < 2e-6);
             for n in [1, 2, 3, 5, 7, 9, 70] {

@@ -1,8 +1,15 @@
-//! Matrix products over slices: a safe door to the `gemm` crate.
+//! Matrix products over slices: in f32 through a safe door to the `gemm` crate, in bfloat16 by kernels of our own.
+
+mod bf16;
+mod pack;
+mod peak;
+mod tile;
 
 use super::simd::add_to;
 use gemm::Parallelism;
+pub use peak::peak;
 use rayon::prelude::*;
+pub use tile::Path;
 
 /// A matrix laid over a slice: element (i, j) stands at `i · row_stride + j · column_stride`.
 #[derive(Clone, Copy)]
@@ -94,6 +101,8 @@ const DEPTH: usize = 512;
 /// not depend on the thread count. The library's own threads wait for each other actively, which is slow
 /// where cores are shared; these tasks wait for nobody.
 ///
+/// bfloat16 rounds the factors and nothing else: sums, `scale` and what stood in the output are f32.
+///
 /// # Panics
 /// Where the shapes do not fit the slices: an error in a kernel, not in its input.
 pub(crate) fn multiply(
@@ -104,20 +113,28 @@ pub(crate) fn multiply(
     threads: Threads,
     precision: Precision,
 ) {
-    let _ = precision;
     let (m, k, n) = (a.rows, a.columns, b.columns);
-    if threads == Threads::One || m * n * k <= SERIAL {
-        one_thread(output, a, b, scale);
-    } else if k >= 2 * DEPTH && m * n <= 512 * 512 {
-        by_depth(output, a, b, scale);
-    } else {
-        let rows = m.div_ceil(TASKS).next_multiple_of(TILE);
-        let Output { values, row_stride, accumulate } = output;
-        values.par_chunks_mut(rows * row_stride).take(m.div_ceil(rows)).enumerate().for_each(|(task, values)| {
-            let a = a.row_range(task * rows, ((task + 1) * rows).min(m));
-            one_thread(Output { values, row_stride, accumulate }, a, b, scale);
-        });
+    assert!(k == b.rows && a.fits() && b.fits(), "the factors of a product do not fit");
+    assert!(fits(output.values.len(), m, n, output.row_stride, 1), "a product does not fit its place");
+    let alone = threads == Threads::One || m * n * k <= SERIAL;
+    match precision {
+        _ if m == 0 || n == 0 => {}
+        Precision::Bf16 => bf16::Product::new(a, b, scale).run(output, !alone),
+        Precision::F32 if alone => one_thread(output, a, b, scale),
+        Precision::F32 if k >= 2 * DEPTH && m * n <= 512 * 512 => by_depth(output, a, b, scale),
+        Precision::F32 => by_rows(output, a, b, scale),
     }
+}
+
+/// Strips of rows side by side.
+fn by_rows(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
+    let m = a.rows;
+    let rows = m.div_ceil(TASKS).next_multiple_of(TILE);
+    let Output { values, row_stride, accumulate } = output;
+    values.par_chunks_mut(rows * row_stride).take(m.div_ceil(rows)).enumerate().for_each(|(task, values)| {
+        let a = a.row_range(task * rows, ((task + 1) * rows).min(m));
+        one_thread(Output { values, row_stride, accumulate }, a, b, scale);
+    });
 }
 
 /// Parts of the sum side by side, then added in order.
@@ -140,12 +157,7 @@ fn by_depth(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
 
 fn one_thread(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
-    assert!(k == b.rows && a.fits() && b.fits(), "the factors of a product do not fit");
-    assert!(fits(output.values.len(), m, n, output.row_stride, 1), "a product does not fit its place");
-    if m == 0 || n == 0 {
-        return;
-    }
-    // SAFETY: every index that strides and sizes reach lies in its slice, as asserted above.
+    // SAFETY: every index that strides and sizes reach lies in its slice, as `multiply` asserts.
     unsafe {
         gemm::gemm(
             m,
@@ -175,19 +187,37 @@ fn one_thread(output: Output<'_>, a: Matrix<'_>, b: Matrix<'_>, scale: f32) {
 mod tests {
     use super::*;
 
+    /// Small integers: bfloat16 holds them, and every order of summing is exact.
     #[test]
     fn every_way_of_cutting_gives_the_product() {
-        for (m, k, n) in [(1, 1, 1), (5, 7, 3), (200, 70, 90), (30, 2_000, 20), (300, 1_100, 7)] {
-            let a: Vec<f32> = (0..m * k).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
-            let b: Vec<f32> = (0..k * n).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
-            let mut y = vec![1.0; m * n];
-            let place = Output { values: &mut y, row_stride: n, accumulate: true };
-            multiply(place, Matrix::new(&a, m, k), Matrix::new(&b, k, n), 2.0, Threads::All, Precision::F32);
-            for at in [0, m * n / 2, m * n - 1] {
-                // Small integers: every order of summing is exact.
-                let sum: f32 = (0..k).map(|i| a[at / n * k + i] * b[i * n + at % n]).sum();
-                assert_eq!(y[at], 1.0 + 2.0 * sum);
+        let shapes =
+            [(1, 1, 1), (5, 7, 3), (200, 70, 90), (30, 2_000, 20), (300, 1_100, 7), (40, 1_030, 600), (15, 3, 33)];
+        for (m, k, n) in shapes {
+            for (precision, threads) in [Precision::F32, Precision::Bf16]
+                .into_iter()
+                .flat_map(|precision| [Threads::One, Threads::All].map(|threads| (precision, threads)))
+            {
+                let a: Vec<f32> = (0..m * k).map(|i| (i * 7 % 11) as f32 - 5.0).collect();
+                let b: Vec<f32> = (0..k * n).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
+                let mut y = vec![1.0; m * (n + 2)];
+                let place = Output { values: &mut y, row_stride: n + 2, accumulate: true };
+                multiply(place, Matrix::new(&a, m, k), Matrix::new(&b, k, n), 2.0, threads, precision);
+                for (row, column) in [(0, 0), (m / 2, n / 2), (m - 1, n - 1)] {
+                    let sum: f32 = (0..k).map(|i| a[row * k + i] * b[i * n + column]).sum();
+                    assert_eq!(y[row * (n + 2) + column], 1.0 + 2.0 * sum, "{m} {k} {n} {precision:?}");
+                    assert_eq!(y[row * (n + 2) + n], 1.0, "beside the product");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_nothing_is_nothing() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let mut y = [1.0, 2.0];
+            let place = Output { values: &mut y, row_stride: 2, accumulate: false };
+            multiply(place, Matrix::new(&[], 1, 0), Matrix::new(&[], 0, 2), 1.0, Threads::All, precision);
+            assert_eq!(y, [0.0, 0.0]);
         }
     }
 }

@@ -17,6 +17,12 @@ pub struct KvCache {
 }
 
 impl KvCache {
+    /// Bytes that one sequence of up to `capacity` tokens takes.
+    pub fn bytes_a_slot(config: &ModelConfig, capacity: usize) -> u64 {
+        let rows = capacity.next_multiple_of(ALIGNMENT) * config.kv_heads() * config.head_width();
+        (2 * config.num_hidden_layers * rows * DType::F32.size_in_bytes()) as u64
+    }
+
     /// Zeros for `slots` sequences of up to `capacity` tokens.
     ///
     /// # Errors

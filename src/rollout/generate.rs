@@ -1,9 +1,11 @@
 //! Batched generation with a key-value cache: sequences enter and leave the batch as they come and end.
 
+use crate::base::memory;
 use crate::base::seed::Seed;
 use crate::data::DataError;
 use crate::data::tokenizer::Tokenizer;
 use crate::model::{DecodeStep, Decoder, KvCache, ModelConfig};
+use crate::nn::ops;
 use crate::rollout::Sampling;
 use crate::rollout::sampler::{Chosen, choose};
 use crate::rollout::schedule::{Admission, Running, Schedule};
@@ -133,6 +135,19 @@ pub enum RolloutError {
         /// The model's positions.
         limit: usize,
     },
+    /// A cache for one sequence alone does not fit.
+    #[error(
+        "a sequence of {capacity} tokens needs {needed} MiB for its keys and values, but {available} MiB of memory are \
+         left: lower `max_completion_length`"
+    )]
+    NoRoom {
+        /// Tokens of prompt and completion.
+        capacity: usize,
+        /// MiB that they need.
+        needed: u64,
+        /// MiB that there are.
+        available: u64,
+    },
     /// A prompt without tokens.
     #[error("prompt {index} is empty; a completion needs at least one token to follow")]
     EmptyPrompt {
@@ -208,15 +223,16 @@ pub fn generate_watched(
     check(prompts, sampling, model.config())?;
     let longest = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
     let capacity = longest.saturating_add(sampling.max_tokens).min(limit);
-    let slots = max_batch.clamp(1, prompts.len().max(1));
     let policy = model.for_generation()?;
+    let slots = slots(model.config(), capacity, max_batch.clamp(1, prompts.len().max(1)), memory::available())?;
     let cache = KvCache::new(model.config(), slots, capacity, model.device())?;
     let mut batch = Batch { policy, cache, prompts, sampling, capacity, schedule: Schedule::new(prompts, slots) };
     let mut completions: Vec<Option<Completion>> = vec![None; prompts.len()];
     let mut state = Progress { total: prompts.len(), slots, cache_room: slots * capacity, ..Progress::default() };
     while state.finished < state.total {
-        state.prompt_tokens += batch.admit()?;
-        let emitted = batch.step()?;
+        // Inside the pool, so that the many short ops of a step do not each hand their work over to it.
+        let (computed, emitted) = rayon::scope(|_| Ok::<_, RolloutError>((batch.admit()?, batch.step()?)))?;
+        state.prompt_tokens += computed;
         state.steps += 1;
         state.tokens += emitted.len();
         state.cache_used = batch.schedule.running.iter().map(|running| running.ids.len() - 1).sum();
@@ -231,6 +247,17 @@ pub fn generate_watched(
         }
     }
     Ok(completions.into_iter().flatten().collect())
+}
+
+/// How many of the sequences may run at the same time: as many as find room in half of the memory that is left.
+fn slots(config: &ModelConfig, capacity: usize, wanted: usize, left: Option<u64>) -> Result<usize, RolloutError> {
+    let (needed, Some(left)) = (KvCache::bytes_a_slot(config, capacity).max(1), left) else { return Ok(wanted) };
+    match usize::try_from(left / 2 / needed).unwrap_or(usize::MAX) {
+        0 if needed > left => {
+            Err(RolloutError::NoRoom { capacity, needed: needed.div_ceil(1 << 20), available: left >> 20 })
+        }
+        room => Ok(room.clamp(1, wanted)),
+    }
 }
 
 fn check(prompts: &[Prompt], sampling: &Sampling, config: &ModelConfig) -> Result<(), RolloutError> {
@@ -326,10 +353,17 @@ impl Batch<'_> {
         step.outputs = (0..step.ids.len() as u32).collect();
         let logits = self.policy.decode(&step, &mut self.cache)?;
         let width = logits.dim(1)?;
-        let mut logits: Vec<f32> = logits.flatten_all()?.to_vec1()?;
         let (sampling, capacity) = (self.sampling, self.capacity);
-        let rows = logits.par_chunks_mut(width).zip(self.schedule.running.par_iter_mut());
-        rows.map(|(logits, running)| extend(running, logits, sampling, capacity)).collect()
+        let running = &mut self.schedule.running;
+        ops::with_rows(&logits, |logits| {
+            let rows = logits.par_chunks(width).zip(running.par_iter_mut());
+            let advance = |row: &mut Vec<f32>, (logits, running): (&[f32], &mut Running<'_>)| {
+                row.clear();
+                row.extend_from_slice(logits);
+                extend(running, row, sampling, capacity)
+            };
+            rows.map_init(Vec::new, advance).collect()
+        })?
     }
 }
 
@@ -365,4 +399,22 @@ fn extend(
         full.then_some(Stop::Length)
     };
     Ok(Emitted { prompt, id, logprob, stop: running.stop })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_batch_is_cut_to_the_memory_that_is_left() {
+        let config = crate::model::SHAPES[2].config(4096).unwrap();
+        // Keys and values of 8 layers, 4 heads of 64, 4096 positions: 64 MiB.
+        let mib = |mib: u64| Some(mib << 20);
+        assert_eq!(slots(&config, 4096, 128, None).unwrap(), 128);
+        assert_eq!(slots(&config, 4096, 128, mib(1 << 20)).unwrap(), 128);
+        assert_eq!(slots(&config, 4096, 128, mib(1000)).unwrap(), 7);
+        assert_eq!(slots(&config, 4096, 128, mib(70)).unwrap(), 1);
+        let error = slots(&config, 4096, 128, mib(60)).unwrap_err().to_string();
+        assert!(error.contains("4096 tokens needs 64 MiB") && error.contains("60 MiB of memory are left"), "{error}");
+    }
 }

@@ -3,9 +3,10 @@
 use crate::base::seed::Seed;
 use crate::data::tokenizer::Tokenizer;
 use crate::data::train_tokenizer::tests::tiny;
-use crate::model::{Decoder, ModelConfig, Weights, random_weights};
+use crate::model::{Decoder, ModelConfig, Weights, checkpoint, random_weights};
 use crate::nn::ops::gather_rows;
 use crate::rollout::{Completion, Progress, Prompt, RolloutError, Sampling, Stop, StopTexts, generate};
+use std::collections::BTreeMap;
 
 fn config(vocabulary: usize) -> ModelConfig {
     let text = format!(
@@ -247,4 +248,29 @@ fn progress_counts_prompts_batch_and_cache() {
     assert_eq!((last.occupancy(), last.truncated_share()), (1.0, 1.0));
     // Four sequences of seven prompt tokens, the last three tokens of each behind them but for the one not run.
     assert_eq!((last.cache_used, last.cache_room), (4 * (7 + 3 - 1), 4 * 10));
+}
+
+/// What `tests/parity/greedy.py` has written.
+#[test]
+fn two_hundred_greedy_tokens_equal_those_of_transformers() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
+    let text = std::fs::read_to_string(folder.join("greedy.json")).unwrap();
+    let families: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(families.len(), 5);
+    for (family, rows) in families {
+        let names = [checkpoint::CONFIG, checkpoint::WEIGHTS];
+        let files: BTreeMap<_, _> = names.map(|name| (name.to_string(), folder.join(&family).join(name))).into();
+        let (mut config, weights) = checkpoint::load(&files).unwrap();
+        config.max_position_embeddings = 256;
+        let decoder = Decoder::frozen(&config, &weights).unwrap();
+        let ids = |value: &serde_json::Value| -> Vec<u32> { serde_json::from_value(value.clone()).unwrap() };
+        let rows: Vec<_> =
+            rows.as_array().unwrap().iter().map(|row| (ids(&row["prompt"]), ids(&row["tokens"]))).collect();
+        let prompts: Vec<_> = rows.iter().map(|(ids, _)| Prompt { ids: ids.clone(), seed: Seed::new(0) }).collect();
+        let greedy = Sampling { temperature: 0.0, max_tokens: 200, ..Sampling::default() };
+        let completions = generate(&decoder, &prompts, &greedy, 2, &mut |_| true).unwrap();
+        for ((_, tokens), completion) in rows.iter().zip(completions) {
+            assert_eq!(completion.ids, *tokens, "{family}");
+        }
+    }
 }

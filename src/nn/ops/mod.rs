@@ -39,5 +39,6 @@ pub use lora::{Adaptation, Dropout, fold_adapter, lora_linear};
 pub use packed::PackedWeight;
 pub use rms_norm::rms_norm;
 pub use rope::{RopeTable, frequencies, rope};
+pub use slices::with_rows;
 pub use swiglu::swiglu;
 pub use vector::softmax_in_place;

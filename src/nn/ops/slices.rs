@@ -44,6 +44,14 @@ impl<'a> Held<'a> {
     }
 }
 
+/// Calls `body` with the values of an f32 tensor, row after row; those of another device are copied first.
+///
+/// # Errors
+/// Where it is no f32 tensor, or what copying says.
+pub fn with_rows<R>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    with_values("rows", &tensor.to_device(&Device::Cpu)?, |values| Ok(body(values)))
+}
+
 /// A tensor on the CPU that takes over `values`.
 pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(values, shape.into(), &Device::Cpu)

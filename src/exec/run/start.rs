@@ -11,7 +11,7 @@ use crate::exec::job::Job;
 use crate::exec::needs;
 use crate::exec::resources::{Claim, Demand, Held};
 use crate::exec::settings::Given;
-use crate::plan::{Node, Status, Step};
+use crate::plan::{Status, Step};
 use crate::stage::{StageError, Teacher};
 use crate::store::{Attempt, Holder, Lease, LeaseOutcome, StoreError};
 use std::collections::BTreeMap;

@@ -147,7 +147,7 @@ pub fn fitting(stage: &dyn Stage, args: &Json, sizes: &dyn Sizes, there: u64) ->
             }
         }
     };
-    stage.memory_settings().iter().filter_map(|name| fits(name)).collect()
+    stage.memory_settings().iter().filter_map(fits).collect()
 }
 
 /// Halves a setting wherever it stands, down to `least`, or turns it off; returns the largest value, as it is written.

@@ -267,6 +267,9 @@ mod tests {
     use crate::nn::{Gradients, Params};
     use proptest::prelude::*;
 
+    /// Layers computed in one way or another.
+    type Forward<'a> = dyn Fn(&Tensor, Vec<Layer<Tensor>>) -> Result<Tensor> + 'a;
+
     /// A case: widths, depth, and which optional weights there are.
     #[derive(Clone, Debug)]
     struct Case {
@@ -335,7 +338,7 @@ mod tests {
             }
         }
 
-        fn run(&self, how: &dyn Fn(&Tensor, Vec<Layer<Tensor>>) -> Result<Tensor>) -> (Tensor, Gradients) {
+        fn run(&self, how: &Forward) -> (Tensor, Gradients) {
             let (params, x, layers) = self.trainable();
             let y = how(&x, layers).unwrap();
             let loss = (&y * random(y.dims(), 99)).unwrap().sum_all().unwrap();

@@ -54,12 +54,12 @@ pub fn refuse(project: &Project, plan: &Plan, settings: &Settings) -> Result<(),
 
 fn too_large(node: &Node, needed: u64, there: u64, fitting: &[String]) -> Diagnostic {
     let message = format!("`{}` needs about {} of memory, and there are {}", node.name, bytes(needed), bytes(there));
-    let found = Diagnostic::error(codes::TOO_LARGE, message, node.span, "it would not fit");
-    let found = match fitting {
-        [] => found.help("no single setting of it would fit: take a smaller model, or a machine with more memory"),
-        some => found.help(format!("each of these alone would fit: {}", some.join("; "))),
+    let fit = match fitting {
+        [] => "no single setting of it would fit: take a smaller model, or a machine with more memory".to_string(),
+        some => format!("each of these alone would fit: {}", some.join("; ")),
     };
-    found.help(format!("where you know better, say it in a profile: `stages: {{ {}: {{ memory: … }} }}`", node.name))
+    let known = format!("where you know better, say so in a profile: `stages: {{ {}: {{ memory: … }} }}`", node.name);
+    Diagnostic::error(codes::TOO_LARGE, message, node.span, "it would not fit").help(format!("{fit}. {known}"))
 }
 
 /// What is taken of rows that are not made yet.

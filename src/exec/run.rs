@@ -151,7 +151,9 @@ impl<'a> Engine<'a> {
             let inputs = || world.graph.node(index).inputs.iter().map(|(_, input)| *input).collect();
             (!cached.contains(&index)).then(inputs)
         };
-        let mut queue = Queue::new(&world.plan.targets, needs);
+        // What is computed anew may lie behind a target whose result is there.
+        let wanted: Vec<usize> = world.plan.targets.iter().chain(world.fresh).copied().collect();
+        let mut queue = Queue::new(&wanted, needs);
         world.plan.chains.iter().for_each(|(&node, link)| queue.put_off(node, link.before));
         let mut labels = BTreeMap::new();
         for target in world.graph.targets() {

@@ -32,6 +32,8 @@ const BYTES_A_TOKEN: [usize; 2] = [4, 2];
 const LARGE: usize = 8192;
 /// How much of a dataset is looked at for its longest row.
 const LOOKED_AT: u64 = 1 << 20;
+/// Lengths that are proposed are not shorter than so many tokens: fewer leave nothing to learn.
+const SHORTEST: u64 = 64;
 /// Tokens of a prompt where nothing is known of it.
 const PROMPT: usize = 256;
 
@@ -169,12 +171,12 @@ fn lower_value(value: &mut Json, least: u64) -> Option<(u64, String)> {
         *value = Json::Bool(false);
         return Some((0, "false".to_string()));
     }
-    let (number, unit) = match value {
-        Json::Object(quantity) => {
-            let (dimension, number) = quantity.iter_mut().next()?;
-            (number, if dimension == "tokens" { "tok" } else { "seqs" })
-        }
-        number => (number, ""),
+    let (number, unit, least) = match value {
+        Json::Object(quantity) => match quantity.iter_mut().next()? {
+            (dimension, number) if dimension == "tokens" => (number, "tok", least.max(SHORTEST)),
+            (_, number) => (number, "seqs", least),
+        },
+        number => (number, "", least),
     };
     let halved = number.as_u64().filter(|&value| value > least)?.div_ceil(2).max(least);
     *number = halved.into();
@@ -233,17 +235,17 @@ mod tests {
         let there = Sft.memory(&sft(20), &Known).unwrap();
         let found = fitting(&Sft, &sft(64), &Known, there);
         let written: Vec<&str> = found.iter().map(|(setting, _)| setting.as_str()).collect();
-        assert_eq!(written, ["batch: 16seqs", "max_length: 16tok", "packing: false"]);
+        assert_eq!(written, ["batch: 16seqs", "packing: false"]);
         assert!(found.iter().all(|(_, needed)| *needed <= there) && there < whole);
         assert!(fitting(&Sft, &sft(64), &Known, BASE).is_empty());
     }
 
     #[test]
     fn settings_keep_their_ranges_and_are_found_inside_of_others() {
-        let mut args = json!({ "num_generations": 2, "suite": { "a": { "bench": { "n": { "tokens": 9 } } } } });
+        let mut args = json!({ "num_generations": 2, "suite": { "a": { "bench": { "n": { "tokens": 99 } } } } });
         assert_eq!(lower(&mut args, "num_generations", 2), None);
-        assert_eq!(lower(&mut args, "n", 1), Some("5tok".to_string()));
-        assert_eq!(args["suite"]["a"]["bench"]["n"]["tokens"], 5);
+        assert_eq!(lower(&mut args, "n", 1), Some("64tok".to_string()));
+        assert_eq!(args["suite"]["a"]["bench"]["n"]["tokens"], 64);
         assert!(Grpo.memory_settings().contains(&"num_generations"));
         assert!(Evaluate.memory_settings().contains(&"max_completion_length"));
     }

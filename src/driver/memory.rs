@@ -8,10 +8,9 @@ use crate::diag::{Diagnostic, codes};
 use crate::exec::settings::Settings;
 use crate::hub::Cache;
 use crate::lang::program::Program;
-use crate::model::{ModelConfig, checkpoint};
 use crate::plan::facts::MODEL_ROLE;
 use crate::plan::{Estimate, Node, Plan, Status};
-use crate::stage::memory::{Sizes, fitting, longest_row};
+use crate::stage::memory::{ModelConfig, Sizes, fitting, longest_row, shape_of};
 use crate::stage::{self, Files};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -110,7 +109,7 @@ impl<'a> Known<'a> {
             return known.clone();
         }
         let node = self.project.graph.node(index);
-        let found = self.files(index).and_then(|files| checkpoint::load_config(&files).ok());
+        let found = self.files(index).as_ref().and_then(shape_of);
         let found = found.or_else(|| match input(node, MODEL_ROLE) {
             // What trains a model keeps its shape.
             Some(before) => self.shape(before),

@@ -9,12 +9,14 @@
 
 use super::sampling::SEQUENCES_AT_ONCE;
 use super::{Files, Stage};
-use crate::model::{LoraConfig, ModelConfig, checkpoint, expected_weights};
+use crate::model::{LoraConfig, checkpoint, expected_weights};
 use crate::train::stream::TOKENS_A_PASS;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+
+pub use crate::model::ModelConfig;
 
 /// What every worker needs: its program, a tokenizer, some rows.
 pub const BASE: u64 = 64 << 20;
@@ -50,12 +52,17 @@ pub struct OfFiles<'a>(pub &'a BTreeMap<String, Files>);
 
 impl Sizes for OfFiles<'_> {
     fn model(&self, role: &str) -> Option<ModelConfig> {
-        checkpoint::load_config(self.0.get(role)?).ok()
+        shape_of(self.0.get(role)?)
     }
 
     fn longest_row(&self, role: &str) -> Option<usize> {
         longest_row(self.0.get(role)?)
     }
+}
+
+/// The shape of the model that an artifact holds.
+pub fn shape_of(files: &Files) -> Option<ModelConfig> {
+    checkpoint::load_config(files).ok()
 }
 
 /// Bytes of the longest row at the beginning of a dataset.

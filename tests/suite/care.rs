@@ -72,7 +72,12 @@ fn flipped_bits_are_found_dropped_and_made_again() {
     let reasons: String = plan(&project, &[]).into_iter().map(|(_, _, reason)| reason + "\n").collect();
     assert!(reasons.contains("dropped by `store verify --repair` on 20"), "{reasons}");
     project.srlm(&["run", "quick.srlm"]).ok();
-    assert_eq!(project.results(), wanted, "the next run makes it again, to the same bytes");
+    // A result that only cached stages took from is not missed; which records were hit depends on their keys.
+    let (again, left) = (project.results(), plan(&project, &[]));
+    let not_needed = left.iter().filter(|(_, status, _)| status == "not_needed").count();
+    assert!(left.iter().all(|(_, status, _)| status == "hit" || status == "not_needed"), "{left:?}");
+    assert!(again.iter().all(|result| wanted.contains(result)), "the next run makes it again, to the same bytes");
+    assert_eq!(again.len() + not_needed, wanted.len());
     project.srlm(&["store", "verify"]).ok();
 }
 

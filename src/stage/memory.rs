@@ -26,8 +26,8 @@ const TRAINING_COPIES: u64 = 6;
 const ADAPTED_PASSES: u64 = 2;
 /// Copies of the weights in a generation.
 const GENERATION_COPIES: u64 = 2;
-/// The most that the head holds of logits and their gradient at one time.
-const HEAD: usize = 32 << 20;
+/// The most bytes that the head holds of logits at one time: `CHUNK` of `nn/ops/head.rs`, in f32.
+const HEAD: usize = 128 << 20;
 /// Bytes of a row's text for each token where the vocabulary is large, and where it is small.
 const BYTES_A_TOKEN: [usize; 2] = [4, 2];
 /// The rows of an embedding from which on a vocabulary counts as large.
@@ -107,7 +107,7 @@ fn activations(config: &ModelConfig, tokens: usize) -> u64 {
     let (hidden, gated) = (config.hidden_size, config.intermediate_size);
     let layer = 3 * queries + 3 * keys + 2 * hidden + 2 * gated + config.num_attention_heads;
     let passing = 6 * hidden + gated.max(3 * queries + 2 * keys);
-    let logits = (8 * tokens * config.vocab_size).min(HEAD);
+    let logits = (4 * tokens * config.vocab_size).min(HEAD);
     (4 * tokens * (config.num_hidden_layers * layer + passing) + logits) as u64
 }
 

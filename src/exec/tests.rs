@@ -135,13 +135,25 @@ struct Bench {
     rules: Rules,
     /// Stages that are computed anew, by their indices.
     fresh: BTreeSet<usize>,
+    /// The name of the next run.
+    run: &'static str,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (gpus, rules, fresh) = (vec![], Rules::default(), BTreeSet::new());
-        Bench { folder, stops: AtomicUsize::new(0), keep_going: false, jobs: 1, remote: None, gpus, rules, fresh }
+        Bench {
+            folder,
+            stops: AtomicUsize::new(0),
+            keep_going: false,
+            jobs: 1,
+            remote: None,
+            gpus,
+            rules,
+            fresh,
+            run: "r1",
+        }
     }
 
     /// Runs a program; returns the summary with the names of the stages that ran.
@@ -180,7 +192,7 @@ impl Bench {
         let rules = self.rules.clone();
         let patience = Patience { back_off: Duration::from_millis(1), ..Patience::default() };
         let (jobs, keep_going) = (self.jobs, self.keep_going);
-        let settings = Settings { jobs, keep_going, rules, patience, ..Settings::new("r1") };
+        let settings = Settings { jobs, keep_going, rules, patience, ..Settings::new(self.run) };
         let mut executor = MockExecutor::new(stage);
         let summary = run(&world, &mut executor, &settings).unwrap();
         remote.iter().for_each(|remote| remote.finish(&|| false, &|event| sink.emit(&event)));
@@ -383,7 +395,7 @@ fn an_input_that_is_damaged_again_is_a_failure() {
 fn a_fresh_stage_runs_without_its_states_and_what_differs_is_told() {
     let mut bench = Bench::new();
     bench.run(&program(1), &NullSink, write_output);
-    bench.fresh = BTreeSet::from([2]);
+    (bench.fresh, bench.run) = (BTreeSet::from([2]), "r2");
     let compared = |heard: Heard| {
         told(heard, |event| match event {
             Event::StageCompared { stage, same, files, metrics, .. } => {

@@ -21,12 +21,14 @@ def main():
     made = {}
     for family in FAMILIES:
         model = AutoModelForCausalLM.from_pretrained(HERE / family, dtype=torch.float32).eval()
+        # No token ends it; a least number of tokens would do that by forbidding the end token, which is another text.
+        model.generation_config.eos_token_id = None
         rows = []
         for prompt in PROMPTS:
             ids = torch.tensor([prompt])
             with torch.no_grad():
                 tokens = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW,
-                                        min_new_tokens=NEW, pad_token_id=0)
+                                        pad_token_id=0)
             rows.append({"prompt": prompt, "tokens": tokens[0, len(prompt):].tolist()})
         made[family] = rows
     text = json.dumps(made).replace("], \"", "],\n  \"").replace("}, {", "},\n {").replace("}], \"", "}],\n\"")

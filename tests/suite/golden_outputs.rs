@@ -239,10 +239,11 @@ fn golden_outputs_guard_the_semantic_versions() {
     covers_everything(&now);
 }
 
-/// Every stage kind that can be run, and every verifier, has a golden output.
+/// Every stage kind that can be run, and every verifier, has a golden output. What a server answers is none of ours.
 fn covers_everything(goldens: &BTreeMap<String, Golden>) {
     let held: BTreeSet<&str> = goldens.values().map(|golden| golden.kind.as_str()).collect();
     let kinds = srlm::stage::STAGES.iter().map(|stage| stage.signature()).filter(|stage| stage.unbuilt.is_none());
+    let kinds = kinds.filter(|stage| stage.kind != "api");
     let kinds = kinds.map(|stage| stage.kind.to_string());
     let verifiers = srlm::reward::VERIFIERS.iter().map(|verifier| format!("verifier:{}", verifier.name));
     for kind in kinds.chain(verifiers) {

@@ -62,7 +62,7 @@ fn the_paper_is_twenty_rows_on_five_benchmarks_planned_without_the_network() {
     assert_eq!((of_kind(&stages, "sft").len(), of_kind(&stages, "grpo").len()), (8, 10));
     assert_eq!(of_kind(&stages, "hf").len(), 2);
     let text = std::fs::read_to_string(project.path().join("paper.srlm")).unwrap();
-    assert_eq!(text.lines().filter(|line| line.contains(": bench(")).count(), 5);
+    assert_eq!(text.lines().filter(|line| line.contains(" bench(")).count(), 5);
     assert_eq!(text.lines().filter(|line| line.starts_with("compare ")).count(), 5);
 }
 

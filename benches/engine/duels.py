@@ -337,10 +337,11 @@ EXPECTED = {
     (swap, "snakemake"): "WRONG RESULT",
     (kill_all, "snakemake"): KILL,
     (kill_engine, "snakemake"): KILL,
-    (kill_engine, "dvc"): "WRONG RESULT",
     (flip, "dvc"): "WRONG RESULT",
     (flip, "snakemake"): "WRONG RESULT",
 }
+# What hangs on who writes last: one run showed this, another that.
+EITHER = {(kill_engine, "dvc"): ["WRONG RESULT", "right"]}
 
 
 def main():
@@ -356,7 +357,7 @@ def main():
                 project = Project(engine, pathlib.Path(folder) / engine.name)
                 seen = duel(project.built() if after_build else project)
                 cells.append(seen)
-                if seen != EXPECTED.get((duel, engine.name), "right"):
+                if seen not in EITHER.get((duel, engine.name), [EXPECTED.get((duel, engine.name), "right")]):
                     surprises.append(f"{title}, {engine.name}: {seen}")
             print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
     if surprises:

@@ -15,7 +15,7 @@ pub mod grade;
 
 /// The one file of the data room that the grader uses.
 mod data {
-    pub use crate::boxed;
+    pub(crate) use crate::boxed;
 }
 
 #[path = "../../src/lang/tests/catalogue.rs"]

@@ -287,6 +287,11 @@ impl<'a> Scanner<'a> {
         self.found(found.help("give parts of it names of their own with `let`"));
     }
 
+    /// Where the character before `end` begins.
+    fn last_character(&self, end: usize) -> usize {
+        self.text.get(..end).and_then(|text| text.char_indices().next_back()).map_or(end, |(at, _)| at)
+    }
+
     fn never_closed(&mut self, open: &Open, end: usize, next: usize) {
         // An inner bracket left open explains the outer ones.
         if self.current_broken() {
@@ -296,7 +301,7 @@ impl<'a> Scanner<'a> {
         let closer = open.closer as char;
         let word = self.bytes[next..].iter().take_while(|&&byte| is_word(byte)).count();
         let (start, stop, place) = match word {
-            0 => (end.saturating_sub(1), end, "the file ends here"),
+            0 => (self.last_character(end), end, "the file ends here"),
             _ => (next, next + word, "the next item begins here"),
         };
         let found = Diagnostic::error(

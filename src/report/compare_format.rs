@@ -142,34 +142,27 @@ fn in_csv(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compare_table::{Difference, Estimate};
+    use super::super::compare_table::{Difference, Estimate, tests as sample};
     use super::*;
 
     fn table() -> CompareTable {
         let row = |label: &str, mean: Option<f64>, versus: Option<Difference>| CompareRow {
-            labels: vec![label.to_string()],
-            cells: 3,
             missing: if mean.is_some() { 0 } else { 3 },
             collapsed: usize::from(versus.is_some()),
-            result: mean.map(|mean| Estimate { n: 300, mean, low: mean - 0.02, high: mean + 0.02 }),
-            versus,
             seconds: 83.5,
-            trained_tokens: Some(1_234_567.0),
             peak_memory: Some(3 << 20),
+            ..sample::row(
+                label,
+                mean.map(|mean| Estimate { n: 300, mean, low: mean - 0.02, high: mean + 0.02 }),
+                versus,
+            )
         };
         let versus = Difference { pairs: 300, mean: 0.125, low: 0.1, high: 0.15, p: 0.00001, method: "crossed" };
-        CompareTable {
-            name: "which_order".into(),
-            metric: "exam.arith.accuracy".into(),
-            by: vec!["order".into()],
-            across: Some("seed".into()),
-            baseline: vec!["rl".into()],
-            rows: vec![
-                row("rl", Some(0.425), None),
-                row("sft|rl, \"warm\"", Some(0.55), Some(versus)),
-                row("kd_rl", None, None),
-            ],
-        }
+        sample::table(vec![
+            row("rl", Some(0.425), None),
+            row("sft|rl, \"warm\"", Some(0.55), Some(versus)),
+            row("kd_rl", None, None),
+        ])
     }
 
     #[test]

@@ -208,10 +208,23 @@ fn interval(low: f64, high: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn row(label: &str, result: Option<Estimate>, versus: Option<Difference>) -> CompareRow {
+    /// A comparison of orders over seeds, to `rl`.
+    pub(in crate::report) fn table(rows: Vec<CompareRow>) -> CompareTable {
+        CompareTable {
+            name: "which_order".into(),
+            metric: "exam.arith.accuracy".into(),
+            by: vec!["order".into()],
+            across: Some("seed".into()),
+            baseline: vec!["rl".into()],
+            rows,
+        }
+    }
+
+    /// A row of three cells, all of them or none made.
+    pub(in crate::report) fn row(label: &str, result: Option<Estimate>, versus: Option<Difference>) -> CompareRow {
         let missing = usize::from(result.is_none());
         let labels = vec![label.to_string()];
         let (trained_tokens, peak_memory) = (Some(1_234_567.0), Some(70 << 20));
@@ -232,18 +245,11 @@ mod tests {
     fn a_comparison_as_text() {
         let estimate = |mean: f64| Some(Estimate { n: 1500, mean, low: mean - 0.02, high: mean + 0.02 });
         let versus = Difference { pairs: 1500, mean: 0.125, low: 0.1, high: 0.15, p: 0.00001, method: "mcnemar" };
-        let table = CompareTable {
-            name: "which_order".into(),
-            metric: "exam.arith.accuracy".into(),
-            by: vec!["order".into()],
-            across: Some("seed".into()),
-            baseline: vec!["rl".into()],
-            rows: vec![
-                row("rl", estimate(0.425), None),
-                row("sft_rl", estimate(0.55), Some(versus)),
-                row("kd_rl", None, None),
-            ],
-        };
+        let table = table(vec![
+            row("rl", estimate(0.425), None),
+            row("sft_rl", estimate(0.55), Some(versus)),
+            row("kd_rl", None, None),
+        ]);
         insta::assert_snapshot!(table.render(), @r#"
         which_order: exam.arith.accuracy, differences to order rl
 
@@ -263,17 +269,10 @@ mod tests {
     fn a_collapse_is_marked_and_counted() {
         let estimate = |mean: f64| Some(Estimate { n: 1500, mean, low: mean - 0.02, high: mean + 0.02 });
         let versus = Difference { pairs: 1500, mean: -0.4, low: -0.5, high: -0.3, p: 0.00001, method: "crossed" };
-        let table = CompareTable {
-            name: "which_order".into(),
-            metric: "exam.arith.accuracy".into(),
-            by: vec!["order".into()],
-            across: Some("seed".into()),
-            baseline: vec!["rl".into()],
-            rows: vec![
-                row("rl", estimate(0.425), None),
-                CompareRow { collapsed: 2, ..row("sft_rl", estimate(0.025), Some(versus)) },
-            ],
-        };
+        let table = table(vec![
+            row("rl", estimate(0.425), None),
+            CompareRow { collapsed: 2, ..row("sft_rl", estimate(0.025), Some(versus)) },
+        ]);
         let text = table.render();
         assert!(text.contains("sft_rl") && text.contains("2.5% ‡"), "{text}");
         assert!(text.contains("‡ A policy collapsed on the way (sft_rl 2 of 3): next to nothing was left"), "{text}");

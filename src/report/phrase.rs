@@ -169,7 +169,9 @@ fn joined(first: String, rest: Vec<String>) -> String {
 /// The final numbers worth a line: accuracies, rewards, losses, rows; at most four.
 fn key_metrics(metrics: &BTreeMap<String, f64>) -> Vec<String> {
     const KEYS: [&str; 5] = ["accuracy", "reward", "loss", "rows", "trained_tokens"];
-    let rank = |name: &str| KEYS.iter().position(|key| name.rsplit('.').next() == Some(key));
+    // An accuracy is that of one of several benchmarks; any other number with a name in front is a part of one without.
+    let is_key = |name: &str, key: &str| name == key || (key == "accuracy" && name.ends_with(".accuracy"));
+    let rank = |name: &str| KEYS.iter().position(|key| is_key(name, key));
     let mut ranked: Vec<_> = metrics.iter().filter_map(|entry| Some((rank(entry.0)?, entry))).collect();
     ranked.sort_by_key(|(rank, _)| *rank);
     named(ranked.into_iter().map(|(_, entry)| entry).take(4))

@@ -79,14 +79,23 @@ pub fn folder_config(folder: &Path) -> Result<ModelConfig, StageError> {
 }
 
 impl TrainBench {
+    /// Whether there is anything to measure.
+    ///
+    /// # Errors
+    /// [`StageError::Input`] where there is not.
+    pub fn check(&self) -> Result<(), StageError> {
+        match self.batch == 0 || self.length < 2 || self.steps == 0 {
+            true => Err(StageError::input("one sequence of two tokens and one step are the least to measure")),
+            false => Ok(()),
+        }
+    }
+
     /// Trains a model of that configuration and times its steps.
     ///
     /// # Errors
     /// [`StageError::Input`] where there is nothing to measure, and what training says.
     pub fn run(&self, config: &ModelConfig) -> Result<TrainTiming, StageError> {
-        if self.batch == 0 || self.length < 2 || self.steps == 0 {
-            return Err(StageError::input("one sequence of two tokens and one step are the least to measure"));
-        }
+        self.check()?;
         let mut learner = self.learner(config)?;
         let (parameters, gemm_peak) = (learner.parameters(), gemm_peak(self.precision));
         self.step(&mut learner, config, 0)?;

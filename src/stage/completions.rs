@@ -4,7 +4,7 @@
 //! else: not on its neighbours, so that rows can come and go. What was sampled is kept in a folder of the store's cache,
 //! named by model and settings, in files named by the digest of their bytes. Losing them costs time only.
 
-use super::{Files, StageError};
+use super::{Files, Stage, StageError};
 use crate::base::digest::Digest;
 use crate::base::fs::write_atomic;
 use crate::base::seed::Seed;
@@ -78,18 +78,19 @@ impl Completions {
 
 /// The digest of everything that the completions of a folder have in common.
 fn about(model: &Files, sampling: &Sampling) -> Result<Digest, StageError> {
-    of_model("srlm completions v1", model, &format!("{sampling:?}"))
+    of_model("srlm completions v1", &super::generate::Generate, model, &format!("{sampling:?}"))
 }
 
-/// The digest of a model's files and some settings, the version of srlm included: another one may compute other numbers.
+/// The digest of a model's files and some settings, with the versions of srlm and of the stage kind whose results would
+/// move with these numbers: another one may compute others.
 ///
 /// # Errors
 /// [`StageError::Io`] where a file cannot be read.
-pub fn of_model(domain: &str, model: &Files, settings: &str) -> Result<Digest, StageError> {
+pub fn of_model(domain: &str, kind: &dyn Stage, model: &Files, settings: &str) -> Result<Digest, StageError> {
     let digest = |(name, path): (&String, &PathBuf)| Ok((name.clone(), Digest::of_file(path)?.to_string()));
     let files: BTreeMap<String, String> = model.iter().map(digest).collect::<Result<_, std::io::Error>>()?;
-    let srlm = env!("CARGO_PKG_VERSION");
-    Ok(Digest::of(domain, &json!({ "files": files, "settings": settings, "srlm": srlm })))
+    let (srlm, version) = (env!("CARGO_PKG_VERSION"), kind.signature().version);
+    Ok(Digest::of(domain, &json!({ "files": files, "settings": settings, "srlm": srlm, "version": version })))
 }
 
 /// The completions of a file; none where it is not what its name says.

@@ -47,7 +47,9 @@ impl TeacherRows {
     pub fn open(root: &Path, teacher: &Files, divergence: &Divergence) -> Result<Self, StageError> {
         let Divergence { measure, temperature, vocabulary } = *divergence;
         let settings = format!("{:?} of {vocabulary} at {temperature}", measure.top_k(vocabulary));
-        let folder = root.join("teacher").join(of_model("srlm teacher rows v1", teacher, &settings)?.to_string());
+        let folder = root
+            .join("teacher")
+            .join(of_model("srlm teacher rows v1", &super::distill::Distill, teacher, &settings)?.to_string());
         let mut written = HashMap::new();
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             index(entry.path(), &mut written);

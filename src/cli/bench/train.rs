@@ -38,16 +38,17 @@ pub struct Train {
 
 /// Prints what a step took; JSON is one object.
 pub fn train(args: &Train, output: Output) -> Result<u8, Failure> {
-    let config = match &args.folder {
-        Some(folder) => folder_config(folder).map_err(failure::of_stage)?,
-        None => args.shape.config(args.seq).map_err(|error| failure::of_stage(error.into()))?,
-    };
     let bench = TrainBench {
         precision: if args.dtype == "bf16" { Precision::Bf16 } else { Precision::F32 },
         batch: args.batch,
         length: args.seq,
         checkpointing: args.checkpointing,
         steps: args.steps,
+    };
+    bench.check().map_err(failure::of_stage)?;
+    let config = match &args.folder {
+        Some(folder) => folder_config(folder).map_err(failure::of_stage)?,
+        None => args.shape.config(args.seq).map_err(|error| failure::of_stage(error.into()))?,
     };
     let timing = bench.run(&config).map_err(failure::of_stage)?;
     if output.json {

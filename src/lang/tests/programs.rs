@@ -1,6 +1,7 @@
 //! What programs evaluate to.
 
 use super::{clean, codes, compiled, listed};
+use crate::lang::Compilation;
 use crate::lang::program::Program;
 use crate::lang::value::Value;
 
@@ -178,7 +179,7 @@ fn exponential_and_endless_programs_end() {
 fn no_text_makes_the_compiler_panic() {
     let pieces = [
         "let", " x ", "=", "{", "}", "(", ")", "[", "]", "\"", "${", "|>", ">>", "3epochs", "sft", ":", "é", "\n", "#",
-        "with", "1", "-", ".",
+        "with", "1", "-", ".", "\u{feff}",
     ];
     let mut state = 12_345_u64;
     for _ in 0..3000 {
@@ -189,7 +190,28 @@ fn no_text_makes_the_compiler_panic() {
         }
         let done = compiled(&[("main.srlm", &text)], &[]);
         crate::diag::render::render(&done.diagnostics, &done.sources, crate::diag::render::Look::Plain, 80);
+        places_are_whole_characters(&done);
     }
+}
+
+/// Every place that a finding names is cut from its text without parting a character.
+fn places_are_whole_characters(done: &Compilation) {
+    for found in &done.diagnostics {
+        for span in found.labels.iter().map(|label| label.span).chain(found.fix.iter().map(|fix| fix.span)) {
+            let text = &done.sources.file(span.source).text;
+            assert!(text.get(span.start as usize..span.end as usize).is_some(), "{found:?}");
+        }
+    }
+}
+
+/// Found by fuzzing: a byte order mark is blank, and the last of an item that is never closed.
+#[test]
+fn a_file_that_ends_in_a_wide_blank_ends_behind_it() {
+    let done = compiled(&[("main.srlm", "recipe f(x: Int\nsu\u{feff}# and so on")], &[]);
+    assert_eq!(done.diagnostics[0].code, "E002", "{}", listed(&done));
+    places_are_whole_characters(&done);
+    let end = done.diagnostics[0].labels[1].span;
+    assert_eq!(done.sources.text(end), "\u{feff}");
 }
 
 #[test]

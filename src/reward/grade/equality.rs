@@ -192,7 +192,8 @@ pub fn at_most(left: &Tree, right: &Tree, budget: &Budget) -> Option<bool> {
     Some(sign == Ordering::Equal || (sign == Ordering::Greater) == positive_under)
 }
 
-/// Whether two ratios are the same: entry by entry, or in proportion where neither may be a time of day.
+/// Whether two ratios are the same: entry by entry, or in proportion where neither may be a time of day and no entry is
+/// zero, since 0 : 0 would be in proportion to everything.
 ///
 /// # Errors
 /// [`Stop::TooLarge`] where the budget is spent.
@@ -200,15 +201,15 @@ pub fn ratios(left: &[Tree], right: &[Tree], budget: &Budget) -> Result<bool, St
     if left.len() != right.len() {
         return Ok(false);
     }
-    let scalable = !is_time(left) && !is_time(right);
-    let (Some(first), Some(second)) = (left.first(), right.first()) else { return Ok(false) };
-    for (a, b) in left.iter().zip(right) {
-        let pair = (normal(a, budget), normal(b, budget), normal(first, budget), normal(second, budget));
-        let (Ok(a), Ok(b), Ok(first), Ok(second)) = pair else { return Ok(false) };
-        let same = if scalable {
-            !a.over.is_zero() && equal(&a.times(&second, budget)?, &b.times(&first, budget)?, budget)?
-        } else {
-            equal(&a, &b, budget)?
+    let normals = |parts: &[Tree]| parts.iter().map(|part| normal(part, budget)).collect::<Result<Vec<_>, _>>();
+    let (Ok(ours), Ok(theirs)) = (normals(left), normals(right)) else { return Ok(false) };
+    let (Some(first), Some(second)) = (ours.first(), theirs.first()) else { return Ok(false) };
+    let has_zero = ours.iter().chain(&theirs).any(|part| part.over.is_zero());
+    let scalable = !has_zero && !is_time(left) && !is_time(right);
+    for (a, b) in ours.iter().zip(&theirs) {
+        let same = match scalable {
+            true => equal(&a.times(second, budget)?, &b.times(first, budget)?, budget)?,
+            false => equal(a, b, budget)?,
         };
         if !same {
             return Ok(false);

@@ -202,6 +202,10 @@ fn equal_answers_are_equal_on_their_ground_both_ways() {
 fn different_answers_stay_different() {
     let pairs = [
         ("5", "500"),
+        // A ratio with a zero is in proportion to nothing.
+        ("1238:0!", "0:0sn"),
+        ("2:3", "0:0"),
+        ("3:0", "5:0"),
         ("50", "5000%"),
         ("0.5", "0.5%%"),
         ("10000", "10001"),
